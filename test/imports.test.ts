@@ -39,7 +39,9 @@ test('imports run as the architecture draws them', () => {
 test('only the edge imports node: modules and packages', () => {
   const wrong = files.flatMap((file) =>
     importsOf(file)
-      .filter((to) => !to.startsWith('.') && !isEdge(file) && !(to === 'node:crypto' && cryptoFiles.test(file)))
+      .filter(
+        (to) => !to.startsWith('.') && !isEdge(file) && !(to === 'node:crypto' && cryptoFiles.test(file)),
+      )
       .map((to) => `${file} imports ${to}`),
   );
   expect(wrong).toEqual([]);
