@@ -1,0 +1,23 @@
+import { Exit, OeError } from '../errors.ts';
+import { loadConfig } from '../oe/io/config-file.ts';
+import { counted } from '../oe/text.ts';
+import { printJson } from './options.ts';
+
+export function check(options: { readonly config?: string; readonly json?: boolean }): number {
+  try {
+    const { config, file } = loadConfig(options.config);
+    const rules = config.policy.rules.length;
+    const sentence =
+      file === undefined
+        ? 'There is no configuration file; the defaults apply.'
+        : `${file} is right: ${counted(rules, 'rule')}, the default is ${config.policy.outbound}.`;
+    if (options.json === true) printJson({ version: 1, ok: true, file: file ?? null, sentence });
+    else process.stdout.write(`${sentence}\n`);
+    return Exit.ok;
+  } catch (error) {
+    if (options.json !== true || !(error instanceof OeError)) throw error;
+    const { code, message, remedy, exitCode } = error;
+    printJson({ version: 1, ok: false, error: { code, message, remedy } });
+    return exitCode;
+  }
+}

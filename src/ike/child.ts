@@ -1,0 +1,36 @@
+import type { IpAddress } from '../net/address.ts';
+import type { PublicKey } from '../net/public-key.ts';
+
+/** What the other end has proved. */
+export type PeerAuth = { readonly kind: 'key'; readonly key: PublicKey } | { readonly kind: 'anonymous' };
+
+/** ESP algorithms in the numbers of IANA "ikev2-parameters": Transform Type 1, and 3 where it is no AEAD. */
+export interface EspSuite {
+  readonly encr: number;
+  readonly keyBits: number;
+  readonly integ?: number;
+}
+
+/** One direction of a Child SA. Keys: borrowed from the session, in no effect but `install`. */
+export interface ChildHalf {
+  readonly spi: number;
+  /** With the salt at its end where the algorithm has one. */
+  readonly encryptionKey: Uint8Array;
+  readonly integrityKey?: Uint8Array;
+}
+
+/** A pair of ESP SAs, as the kernel needs to know it. */
+export interface ChildSa {
+  /** Unique among all that this agent ever has. */
+  readonly id: number;
+  readonly local: IpAddress;
+  readonly peer: IpAddress;
+  readonly mode: 'transport' | 'tunnel';
+  readonly suite: EspSuite;
+  readonly esn: boolean;
+  readonly inbound: ChildHalf;
+  readonly outbound: ChildHalf;
+  /** ESP in UDP (RFC 3948), where a NAT is on the way. */
+  readonly encapsulation?: { readonly localPort: number; readonly peerPort: number };
+  readonly peerAuth: PeerAuth;
+}

@@ -1,0 +1,473 @@
+import type { TrustAnchor } from '../dns/anchors.ts';
+import type { Question } from '../dns/message.ts';
+import { nameText, type NameKey } from '../dns/name.ts';
+import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
+import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
+import { Class, Type } from '../dns/types.ts';
+import type { ChildSa } from '../ike/child.ts';
+import { IkeEndpoint, type EndpointEffect, type EndpointInput, type HostIdentity } from '../ike/endpoint.ts';
+import { KernelLedger } from '../kernel/ledger.ts';
+import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
+import type { LogEvent } from '../log.ts';
+import { formatAddress, sameAddress, type Endpoint, type IpAddress } from '../net/address.ts';
+import { hostPrefix } from '../net/prefix.ts';
+import type { PublicKey } from '../net/public-key.ts';
+import type { Random } from '../random.ts';
+import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
+import { exemption } from './exempt.ts';
+import { Gate, type LookupRecord, type Outcome } from './gate.ts';
+import { PeerKeys } from './peer-keys.ts';
+import { defaultPeerLimits, Peers, provedBy, type Moment, type Peer } from './peers.ts';
+import { admitsPeer, decideInbound, prefixRules, type Policy } from './policy.ts';
+import { listed } from './text.ts';
+
+/**
+ * The agent: resolver, IKE endpoint, kernel ledger and the gate between them, as one state machine. It is fed inputs
+ * with the time, and answers with effects in the order in which they must be performed: what the kernel has to do
+ * comes before the message that relies on it. The edge (`io/runtime.ts`) owns every socket and clock; a simulated
+ * world can take its place.
+ */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #resolver: Resolver;
+  readonly #endpoint: IkeEndpoint;
+  readonly #ledger = new KernelLedger();
+  readonly #peers: Peers;
+  readonly #gate: Gate;
+  readonly #peerKeys: PeerKeys;
+  #locals: readonly IpAddress[];
+
+  readonly #work: Work[] = [];
+  #effects: AgentEffect[] = [];
+  #at: Moment = { now: 0 as Instant, wall: 0 as WallSeconds };
+
+  readonly #clients = new Map<number, Client>();
+  readonly #batches = new Map<number, Batch>();
+  readonly #blocks = new Map<string, IpAddress>();
+  readonly #counters: Record<string, number> = {};
+  #nextId = 1;
+  #stopping = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#locals = options.locals;
+    this.#resolver = new Resolver({
+      upstreams: options.upstreams,
+      anchors: options.anchors,
+      random: options.random,
+    });
+    this.#endpoint = new IkeEndpoint({
+      random: options.random,
+      identity: options.identity,
+      suites: options.capabilities.suites,
+      keyLog: options.keyLog,
+      ports: options.ports,
+    });
+    this.#peers = new Peers(
+      {
+        endpoint: (input) => this.#work.push({ to: 'endpoint', input }),
+        findSource: (peer) => this.#effects.push({ kind: 'findSource', peer }),
+        changed: (address) => this.#work.push({ to: 'gate', address }),
+      },
+      { ...defaultPeerLimits, budgetMs: options.budgetMs },
+    );
+    const exempt = (address: IpAddress): string | undefined => this.#exempt(address);
+    this.#gate = new Gate(
+      {
+        lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
+        cancel: (id) => this.#work.push({ to: 'resolver', input: { kind: 'cancel', id } }),
+        cached: (question, cd) => this.#resolver.cached(question, cd, this.#at.now, this.#at.wall),
+        knownInsecure: (name) => this.#resolver.knownInsecure(name, this.#at.now, this.#at.wall),
+        block: (address) => {
+          this.#block(address);
+        },
+        release: (waiter, outcome) => {
+          this.#release(waiter, outcome);
+        },
+        warn: (event, fields) => {
+          this.#log({ level: 'warn', event, ...fields });
+        },
+      },
+      this.#peers,
+      {
+        policy: options.policy,
+        budgetMs: options.budgetMs,
+        privateBudgetMs: options.privateBudgetMs,
+        exempt,
+      },
+    );
+    this.#peerKeys = new PeerKeys({
+      lookup: (question) => this.#lookup(question, false),
+      answer: (query, peer, keys, why) => {
+        this.#peers.story(peer, `asked who it is: ${why}`, this.#at);
+        this.#work.push({ to: 'endpoint', input: { kind: 'peerKeys', query, keys } });
+      },
+    });
+  }
+
+  handle(input: AgentInput, now: Instant, wall: WallSeconds): readonly AgentEffect[] {
+    this.#at = { now, wall };
+    this.#take(input);
+    // Each part may give the others something to do; they do it in the order in which it came up.
+    for (let work = this.#work.shift(); work !== undefined; work = this.#work.shift()) this.#perform(work);
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** When `{ kind: 'tick' }` is next wanted, or undefined when nothing is due. */
+  get deadline(): Deadline | undefined {
+    return earliest([this.#resolver.deadline, this.#endpoint.deadline, this.#gate.deadline]);
+  }
+
+  /** What `status` and `why` are made from. Not to be kept past the next input. */
+  get view(): AgentView {
+    return {
+      peers: this.#peers,
+      gate: this.#gate,
+      policy: this.#options.policy,
+      locals: this.#locals,
+      at: this.#at,
+      counters: {
+        ...this.#counters,
+        lookupsOpen: this.#gate.openCount,
+        negotiationsOpen: this.#peers.attemptCount,
+        ...this.#resolver.stats,
+      },
+    };
+  }
+
+  recordsOf(name: NameKey): LookupRecord[] {
+    return this.#gate.recordsOf(name);
+  }
+
+  /** The inbound and outbound state of every SA that stands. */
+  states(): { readonly peer: Peer; readonly inbound: StateId; readonly outbound: StateId }[] {
+    return [...this.#peers.all()].flatMap((peer) =>
+      peer.live.map(({ child }) => ({
+        peer,
+        inbound: { destination: child.local, spi: child.inbound.spi },
+        outbound: { destination: child.peer, spi: child.outbound.spi },
+      })),
+    );
+  }
+
+  #take(input: AgentInput): void {
+    switch (input.kind) {
+      case 'start': {
+        const leftovers = this.#ledger.leftovers(input.snapshot);
+        if (leftovers.length > 0) {
+          this.#log({ level: 'info', event: 'kernel.leftovers', removed: leftovers.length });
+          this.#apply(leftovers, { what: 'other' });
+        }
+        this.#applyRules({ what: 'other' });
+        return;
+      }
+      case 'query':
+        this.#query(input.query, input.octets, input.limitOctets);
+        return;
+      case 'look':
+        this.#look(input.request, input.name);
+        return;
+      case 'reply':
+      case 'failed':
+        this.#work.push({ to: 'resolver', input });
+        return;
+      case 'datagram':
+        this.#datagram(input);
+        return;
+      case 'source':
+        this.#peers.source(input.peer, input.local, this.#at);
+        return;
+      case 'locals':
+        this.#locals = input.addresses;
+        return;
+      case 'spi':
+        this.#work.push({ to: 'endpoint', input: { kind: 'spiAllocated', request: input.request, spi: input.spi } });
+        return;
+      case 'noSpi':
+        this.#work.push({ to: 'endpoint', input: { kind: 'spiRefused', request: input.request, why: input.why } });
+        return;
+      case 'applied':
+        this.#applied(input.batch);
+        return;
+      case 'refused':
+        this.#refused(input.batch, input.why);
+        return;
+      case 'kernel':
+        this.#kernelEvent(input.event);
+        return;
+      case 'forgive':
+        this.#peers.forgive(input.peer);
+        return;
+      case 'stop':
+        this.#stopping = true;
+        this.#log({ level: 'info', event: 'agent.stopping' });
+        this.#work.push({ to: 'endpoint', input: { kind: 'close' } }, { to: 'end' });
+        return;
+      case 'tick':
+        this.#work.push(
+          { to: 'resolver', input: { kind: 'tick' } },
+          { to: 'endpoint', input: { kind: 'tick' } },
+        );
+        this.#gate.tick(this.#at);
+        return;
+      default:
+        input satisfies never;
+    }
+  }
+
+  #perform(work: Work): void {
+    const { now, wall } = this.#at;
+    switch (work.to) {
+      case 'resolver':
+        for (const effect of this.#resolver.handle(work.input, now, wall)) this.#fromResolver(effect);
+        return;
+      case 'endpoint':
+        for (const effect of this.#endpoint.handle(work.input, now)) this.#fromEndpoint(effect);
+        return;
+      case 'gate':
+        this.#gate.peerChanged(work.address, this.#at);
+        return;
+      case 'end':
+        this.#apply(this.#ledger.removeAll(), { what: 'end' });
+        return;
+      default:
+        work satisfies never;
+    }
+  }
+
+  #query(query: number, octets: Uint8Array, limitOctets: number): void {
+    this.#count('queries');
+    const decoded = decodeQuery(octets);
+    if (decoded.kind === 'drop') return;
+    if (decoded.kind === 'error') {
+      this.#effects.push({ kind: 'answer', query, octets: decoded.octets });
+      return;
+    }
+    this.#clients.set(query, { kind: 'client', query: decoded.query, limitOctets });
+    this.#gate.ask(query, decoded.query.question, decoded.query.cd, this.#at);
+  }
+
+  /** A lookup for `oe why`: both address types, nobody waits for the octets. */
+  #look(request: number, name: NameKey): void {
+    const look = { open: 2 };
+    for (const type of [Type.A, Type.AAAA]) {
+      const waiter = -this.#nextId++;
+      this.#clients.set(waiter, { kind: 'look', request, look });
+      this.#gate.ask(waiter, { name, type, class: Class.IN }, false, this.#at);
+    }
+  }
+
+  #release(waiter: number, outcome: Outcome): void {
+    const client = this.#clients.get(waiter);
+    this.#clients.delete(waiter);
+    if (!client) return;
+    if (client.kind === 'look') {
+      client.look.open--;
+      if (client.look.open === 0) this.#effects.push({ kind: 'looked', request: client.request });
+      return;
+    }
+    this.#effects.push({ kind: 'answer', query: waiter, octets: answerOctets(client, outcome) });
+  }
+
+  #lookup(question: Question, checkingDisabled: boolean): number {
+    const id = this.#nextId++;
+    this.#work.push({ to: 'resolver', input: { kind: 'lookup', id, question, checkingDisabled } });
+    return id;
+  }
+
+  #fromResolver(effect: ResolverEffect): void {
+    switch (effect.kind) {
+      case 'ask':
+      case 'release':
+        this.#effects.push(effect);
+        return;
+      case 'arrived':
+        this.#gate.arrived(effect.id, effect.answer, this.#at);
+        return;
+      case 'resolved':
+        if (!this.#peerKeys.resolved(effect.id, effect.resolution)) {
+          this.#gate.resolved(effect.id, effect.resolution, this.#at);
+        }
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #fromEndpoint(effect: EndpointEffect): void {
+    switch (effect.kind) {
+      case 'send':
+      case 'allocateSpi':
+      case 'keyLog':
+        this.#effects.push(effect);
+        return;
+      case 'log':
+        this.#log(effect.event);
+        return;
+      case 'install':
+        this.#install(effect.child, effect.part);
+        return;
+      case 'remove':
+        this.#peers.removed(effect.child, this.#at);
+        this.#peers.story(effect.child.peer, `SA removed: ${effect.why}`, this.#at);
+        this.#apply(this.#ledger.remove(effect.child), { what: 'other' });
+        return;
+      case 'askPeerKeys':
+        this.#peerKeys.ask(effect.query, effect.peer, effect.id);
+        return;
+      case 'established':
+        this.#count('established');
+        this.#peers.established(effect.child, effect.peerAuth, effect.attempt, effect.suite, this.#at);
+        return;
+      case 'failed':
+        this.#count('failed');
+        this.#peers.failed(effect.attempt, effect.code, effect.why, this.#at);
+        return;
+      case 'story':
+        this.#peers.story(effect.peer, effect.text, { now: effect.at, wall: this.#at.wall });
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #install(child: ChildSa, part: 'inbound' | 'outbound' | 'both'): void {
+    // Whoever may not be reached in the clear may not be reached through an SA that proves something else either.
+    if (!this.#peers.admits(child.peer, child.peerAuth)) {
+      const why = `a rule wants ${formatAddress(child.peer)} to prove the key that DNS publishes, and it did not`;
+      this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child, why } });
+      return;
+    }
+    this.#apply(this.#ledger.install(child, part), { what: 'child', child, part });
+  }
+
+  #apply(ops: readonly KernelOp[], batch: Batch): void {
+    if (ops.length === 0 && batch.what === 'other') return;
+    const id = this.#nextId++;
+    this.#batches.set(id, batch);
+    this.#effects.push({ kind: 'apply', batch: id, ops });
+  }
+
+  #applied(id: number): void {
+    const batch = this.#batches.get(id);
+    this.#batches.delete(id);
+    switch (batch?.what) {
+      case 'child':
+        this.#work.push({ to: 'endpoint', input: { kind: 'installed', child: batch.child } });
+        return;
+      case 'block':
+        for (const address of batch.addresses) this.#blocked(address, 'stands');
+        return;
+      case 'end':
+        this.#effects.push({ kind: 'stopped' });
+        return;
+      case 'other':
+      case undefined:
+        return;
+      default:
+        batch satisfies never;
+    }
+  }
+
+  #refused(id: number, why: string): void {
+    const batch = this.#batches.get(id);
+    this.#batches.delete(id);
+    this.#count('kernelRefused');
+    this.#log({ level: 'error', event: 'kernel.refused', why });
+    switch (batch?.what) {
+      case 'child':
+        this.#peers.story(batch.child.peer, `the kernel refused the SA: ${why}`, this.#at);
+        this.#apply(this.#ledger.remove(batch.child), { what: 'other' });
+        this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child: batch.child, why } });
+        return;
+      case 'block':
+        for (const address of batch.addresses) this.#blocked(address, 'refused');
+        return;
+      case 'end':
+        this.#effects.push({ kind: 'stopped' });
+        return;
+      case 'other':
+      case undefined:
+        return;
+      default:
+        batch satisfies never;
+    }
+  }
+
+  #block(address: IpAddress): void {
+    this.#blocks.set(formatAddress(address), address);
+    this.#applyRules({ what: 'block', addresses: [address] });
+  }
+
+  #blocked(address: IpAddress, block: 'stands' | 'refused'): void {
+    const peer = this.#peers.find(address);
+    if (peer) peer.block = block;
+    this.#work.push({ to: 'gate', address });
+  }
+
+  /** Brings the kernel's standing rules in line: what configuration says by prefix, resolvers, private hosts. */
+  #applyRules(batch: Batch): void {
+    const { policy, upstreams } = this.#options;
+    const rules = [
+      ...upstreams.map((u) => ({ prefix: hostPrefix(u.address), group: 'clear' as const })),
+      ...prefixRules(policy).flatMap(({ prefix, rule }) => {
+        const group = rule.group === 'private' || rule.group === 'block' ? rule.group : rule.group === 'clear' ? ('clear' as const) : undefined;
+        return group === undefined ? [] : [{ prefix, group }];
+      }),
+      ...[...this.#blocks.values()].map((a) => ({ prefix: hostPrefix(a), group: 'private' as const })),
+    ];
+    this.#apply(this.#ledger.setRules(rules), batch);
+  }
+
+  #datagram(input: Extract<AgentInput, { kind: 'datagram' }>): void {
+    const { address } = input.remote;
+    const peer = this.#peers.find(address);
+    // Who answers us may always speak; who begins must be let in by the rules.
+    if (peer?.attempt === undefined && (peer?.live.length ?? 0) === 0) {
+      const decision = decideInbound(this.#options.policy, address);
+      if (this.#exempt(address) !== undefined || !admitsPeer(decision.group)) {
+        this.#count('ikeRefused');
+        this.#log({ level: 'debug', event: 'ike.refused', peer: address, why: decision.why });
+        return;
+      }
+    }
+    this.#work.push({ to: 'endpoint', input });
+  }
+
+  #kernelEvent(event: KernelEvent): void {
+    switch (event.kind) {
+      case 'expire':
+        this.#work.push({
+          to: 'endpoint',
+          input: { kind: 'expired', spi: event.state.spi, hard: event.hard },
+        });
+        return;
+      case 'acquire':
+      case 'mapping':
+        return;
+      case 'overrun':
+        this.#log({ level: 'warn', event: 'kernel.overrun' });
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #exempt(address: IpAddress): string | undefined {
+    return exemption(
+      address,
+      this.#locals,
+      this.#options.upstreams.map((u) => u.address),
+    );
+  }
+
+  #count(what: string): void {
+    this.#counters[what] = (this.#counters[what] ?? 0) + 1;
+  }
+
+  #log(event: LogEvent): void {
+    this.#effects.push({ kind: 'log', event });
+  }
+}

@@ -1,0 +1,94 @@
+import { parseAddress, type Endpoint, type IpAddress } from '../net/address.ts';
+import type { WallSeconds } from '../time.ts';
+import { defaultPolicy, type Policy } from './policy.ts';
+
+/** What `oe up` runs by; `oe/io/config-file.ts` reads it from a file, and nothing in it need be written. */
+export interface Config {
+  readonly dns: {
+    readonly listen: readonly Endpoint[];
+    /** Undefined: learned from the system's resolv.conf. */
+    readonly upstreams: readonly Endpoint[] | undefined;
+    readonly resolvConf: string;
+    readonly trustAnchorFile: string | undefined;
+    /** What the wall clock says at the start, for tests with recorded signatures. */
+    readonly validationDate: WallSeconds | undefined;
+  };
+  readonly ike: {
+    /** The port of IKE, and the one of IKE and ESP in UDP (RFC 7296 §2.23). */
+    readonly ports: { readonly ike: number; readonly natt: number };
+    /** Undefined: every address of this host. */
+    readonly listen: readonly IpAddress[] | undefined;
+    /** A file in Wireshark's ikev2_decryption_table format; undefined: no keys are ever written. */
+    readonly keyLog: string | undefined;
+  };
+  readonly gate: {
+    /** How long an answer waits for a peer that we know nothing of, where clear is allowed. */
+    readonly budgetMs: number;
+    /** The same where it is not: then the answer is SERVFAIL. Below the 5 s that resolvers in libc wait. */
+    readonly privateBudgetMs: number;
+  };
+  readonly policy: Policy;
+  readonly paths: Paths;
+  readonly log: {
+    readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+  };
+}
+
+export interface Paths {
+  readonly configDirectory: string;
+  readonly stateDirectory: string;
+  readonly runDirectory: string;
+}
+
+/** One thing wrong in a configuration file. */
+export interface ConfigProblem {
+  /** 1-based; undefined where the whole file is meant. */
+  readonly line: number | undefined;
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+export const defaultPaths: Paths = {
+  configDirectory: '/etc/oe',
+  stateDirectory: '/var/lib/oe',
+  runDirectory: '/run/oe',
+};
+
+export const defaultConfig: Config = {
+  dns: {
+    listen: [
+      { address: literal('127.0.0.1'), port: 53 },
+      { address: literal('::1'), port: 53 },
+    ],
+    upstreams: undefined,
+    resolvConf: '/etc/resolv.conf',
+    trustAnchorFile: undefined,
+    validationDate: undefined,
+  },
+  ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, keyLog: undefined },
+  gate: { budgetMs: 1_500, privateBudgetMs: 4_000 },
+  policy: defaultPolicy,
+  paths: defaultPaths,
+  log: { level: 'info' },
+};
+
+export function socketPath(paths: Paths): string {
+  return `${paths.runDirectory}/oe.sock`;
+}
+
+export function hostKeyPath(paths: Paths): string {
+  return `${paths.configDirectory}/host-key.pem`;
+}
+
+/** `file:line: problem Remedy.`, one per line. */
+export function describeProblems(file: string, problems: readonly ConfigProblem[]): string {
+  return problems
+    .map((p) => `${file}${p.line === undefined ? '' : `:${p.line}`}: ${p.problem} ${p.remedy}`)
+    .join('\n');
+}
+
+function literal(text: string): IpAddress {
+  const address = parseAddress(text);
+  if (!address) throw new RangeError(`not an address: ${text}`);
+  return address;
+}

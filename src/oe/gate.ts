@@ -1,0 +1,666 @@
+import type { Resolution } from '../dns/resolver.ts';
+import { nameText, type NameKey } from '../dns/name.ts';
+import type { Question } from '../dns/message.ts';
+import type { RRset } from '../dns/rrset.ts';
+import { Class, Ede, Rcode, Type, typeName } from '../dns/types.ts';
+import { addressOf, formatAddress, type IpAddress } from '../net/address.ts';
+import { earliest, later, type Deadline, type Instant } from '../time.ts';
+import type { Moment, Peer, Peers } from './peers.ts';
+import { keysFrom, planOf, unsignedZone, wantedKey, type AddressPlan, type KeyFinding, type Plan, type Reason } from './plan.ts';
+import { decide, mayProtect, type Policy } from './policy.ts';
+import { counted, duration, listed } from './text.ts';
+
+/**
+ * The gate holds a DNS answer with addresses until the way to them is protected, or until it is known that it will
+ * not be, or until the time for it is up.
+ *
+ * A lookup asks for the addresses and for IPSECKEY at the same moment. When a key has *arrived*, IKE_SA_INIT leaves,
+ * while the chain of signatures is still being checked; when it is *secure*, IKE gets it. The answer is released when
+ * the kernel has confirmed an SA, with the protected address first. Names without a key are released as soon as both
+ * answers are there. Lookups of the same question share one record, and the records are what `oe why` prints.
+ */
+export class Gate {
+  readonly #doors: GateDoors;
+  readonly #peers: Peers;
+  readonly #options: GateOptions;
+  readonly #open = new Map<string, Lookup>();
+  readonly #ids = new Map<number, Pending>();
+  readonly #finished = new Map<string, LookupRecord>();
+  /** Names whose IPSECKEY question stayed without an answer in time, so that the next lookup does not wait again. */
+  readonly #mute = new Map<NameKey, Instant>();
+
+  constructor(doors: GateDoors, peers: Peers, options: GateOptions) {
+    this.#doors = doors;
+    this.#peers = peers;
+    this.#options = options;
+  }
+
+  /** Looks up for `waiter`; the outcome comes through `doors.release`, perhaps before this returns. */
+  ask(waiter: number, question: Question, checkingDisabled: boolean, at: Moment): void {
+    const key = lookupKey(question, checkingDisabled);
+    const open = this.#open.get(key);
+    if (open) {
+      open.waiters.push(waiter);
+      return;
+    }
+    const lookup: Lookup = {
+      key,
+      question,
+      checkingDisabled,
+      waiters: [waiter],
+      at,
+      steps: [],
+      resolution: undefined,
+      addressId: undefined,
+      keyId: undefined,
+      keyResolution: undefined,
+      keyState: 'asking',
+      arrived: { addresses: [], key: false },
+      early: new Map(),
+      evidence: new Map(),
+      evidenceIds: new Set(),
+      plan: undefined,
+      waitUntil: undefined,
+      keyWaitUntil: undefined,
+      verdict: undefined,
+      released: undefined,
+    };
+    this.#open.set(key, lookup);
+    this.#begin(lookup, at);
+  }
+
+  /** A client is gone: nobody waits for this any longer. The lookup goes on for the sake of the next. */
+  forget(waiter: number): void {
+    for (const lookup of this.#open.values()) {
+      const i = lookup.waiters.indexOf(waiter);
+      if (i >= 0) lookup.waiters.splice(i, 1);
+    }
+  }
+
+  /** An answer has arrived, not validated yet. */
+  arrived(id: number, answer: readonly RRset[], at: Moment): void {
+    const pending = this.#ids.get(id);
+    if (!pending) return;
+    const { lookup } = pending;
+    if (pending.what === 'address') lookup.arrived.addresses = addressesIn(answer);
+    if (pending.what === 'key' && answer.some((s) => s.type === Type.IPSECKEY)) lookup.arrived.key = true;
+    this.#prepare(lookup, at);
+  }
+
+  resolved(id: number, resolution: Resolution, at: Moment): void {
+    const pending = this.#ids.get(id);
+    if (!pending) return;
+    this.#ids.delete(id);
+    const { lookup } = pending;
+    switch (pending.what) {
+      case 'address':
+        lookup.addressId = undefined;
+        this.#addressResolved(lookup, resolution, at);
+        break;
+      case 'key':
+        lookup.keyId = undefined;
+        this.#keyResolved(lookup, resolution, at);
+        break;
+      case 'evidence':
+        lookup.evidenceIds.delete(id);
+        lookup.evidence.set(
+          pending.evidence,
+          resolution.verdict.status === 'secure' ? addressesIn(resolution.answer) : [],
+        );
+        break;
+      default:
+        pending satisfies never;
+    }
+    this.#advance(lookup, at);
+  }
+
+  /** Something about a peer is different: an SA stands, an attempt failed, a block is in the kernel. */
+  peerChanged(address: IpAddress, at: Moment): void {
+    const text = formatAddress(address);
+    for (const lookup of [...this.#open.values()]) {
+      if (lookup.plan?.addresses.some((a) => formatAddress(a.address) === text) === true) this.#advance(lookup, at);
+    }
+  }
+
+  tick(at: Moment): void {
+    for (const lookup of [...this.#open.values()]) {
+      const due = deadlineOf(lookup);
+      if (due !== undefined && due.at <= at.now) this.#advance(lookup, at);
+    }
+  }
+
+  get deadline(): Deadline | undefined {
+    return earliest([...this.#open.values()].map(deadlineOf));
+  }
+
+  /** The lookups of `name` that are known, latest kind first: what is open, then what was. */
+  recordsOf(name: NameKey): LookupRecord[] {
+    const all = [...this.#open.values(), ...this.#finished.values()];
+    const found = new Map<number, LookupRecord>();
+    for (const record of all) {
+      if (record.question.name === name && !found.has(record.question.type)) found.set(record.question.type, record);
+    }
+    return [...found.values()];
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** Names that were reached in the clear because they publish no key, among those remembered. */
+  get clearNames(): number {
+    const names = new Set<NameKey>();
+    for (const r of this.#finished.values()) {
+      if (r.verdict?.state === 'clear' && r.verdict.reason.code === 'no-key') names.add(r.question.name);
+    }
+    return names.size;
+  }
+
+  #begin(lookup: Lookup, at: Moment): void {
+    const { question, checkingDisabled } = lookup;
+    const { policy } = this.#options;
+    const decision = decide(policy, question.name, undefined);
+    if (decision.group === 'block') {
+      this.#refuse(lookup, at, Rcode.NXDOMAIN, {
+        code: 'rule-block',
+        why: `${nameText(question.name)} is not looked up: ${decision.why}.`,
+        remedy: 'Change the rule in the configuration if that is not what you want.',
+        ede: Ede.BLOCKED,
+      });
+      return;
+    }
+    const wantsKeys = question.class === Class.IN && hasAddresses(question.type) && mayProtect(policy, question.name);
+    if (!wantsKeys) {
+      lookup.keyState = 'notWanted';
+    } else if (decision.group !== 'private' && this.#doors.knownInsecure(question.name)) {
+      lookup.keyState = 'knownInsecure';
+      step(lookup, at, `IPSECKEY is not asked: the zone is known not to be signed`);
+    }
+    // Both questions leave at the same moment: a name without a key costs no round trip more than it would without us.
+    const address = this.#doors.cached(question, checkingDisabled);
+    if (address) this.#addressResolved(lookup, address, at);
+    else lookup.addressId = this.#lookup(lookup, question, checkingDisabled, 'address');
+    if (lookup.keyState === 'asking') {
+      const keyQuestion: Question = { name: question.name, type: Type.IPSECKEY, class: Class.IN };
+      const key = this.#doors.cached(keyQuestion, false);
+      if (key) this.#keyResolved(lookup, key, at);
+      else lookup.keyId = this.#lookup(lookup, keyQuestion, false, 'key');
+      const asked = [...(address ? [] : [typeName(question.type)]), ...(key ? [] : ['IPSECKEY'])];
+      if (asked.length > 0) step(lookup, at, `asked for ${listed(asked)} of ${nameText(question.name)}`);
+    } else if (!address) {
+      step(lookup, at, `asked for ${typeName(question.type)} of ${nameText(question.name)}`);
+    }
+    this.#advance(lookup, at);
+  }
+
+  #lookup(lookup: Lookup, question: Question, checkingDisabled: boolean, what: 'address' | 'key'): number {
+    const id = this.#doors.lookup(question, checkingDisabled);
+    this.#ids.set(id, { lookup, what });
+    return id;
+  }
+
+  #addressResolved(lookup: Lookup, resolution: Resolution, at: Moment): void {
+    lookup.resolution = resolution;
+    lookup.arrived.addresses = addressesIn(resolution.answer);
+    const found = lookup.arrived.addresses.map(formatAddress);
+    const what = found.length > 0 ? listed(found) : `no address (${resolution.rcode === 0 ? 'no such record' : rcodeText(resolution.rcode)})`;
+    step(lookup, at, `${typeName(lookup.question.type)} is ${resolution.verdict.status}${from(resolution)}: ${what}`);
+  }
+
+  #keyResolved(lookup: Lookup, resolution: Resolution, at: Moment): void {
+    lookup.keyResolution = resolution;
+    lookup.keyState = 'known';
+    const count = resolution.answer.reduce((n, s) => n + (s.type === Type.IPSECKEY ? s.rdatas.length : 0), 0);
+    const what = count > 0 ? counted(count, 'key') : 'no key is published';
+    step(lookup, at, `IPSECKEY is ${resolution.verdict.status}${from(resolution)}: ${resolution.verdict.status === 'bogus' ? resolution.verdict.why : what}`);
+  }
+
+  /** Lets IKE_SA_INIT leave early, where addresses and a key have arrived and the rules want protection. */
+  #prepare(lookup: Lookup, at: Moment): void {
+    if (!lookup.arrived.key || lookup.keyState !== 'asking' || lookup.plan) return;
+    for (const address of lookup.arrived.addresses.slice(0, addressesAtOnce)) {
+      if (lookup.early.has(formatAddress(address)) || this.#options.exempt(address) !== undefined) continue;
+      const { group } = decide(this.#options.policy, lookup.question.name, address);
+      if (group !== 'private' && group !== 'private-or-clear') continue;
+      lookup.early.set(formatAddress(address), address);
+      step(lookup, at, `a key has arrived, not validated yet: IKE_SA_INIT to ${formatAddress(address)} need not wait for that`);
+      this.#peers.prepare(address, lookup.question.name, at);
+    }
+  }
+
+  /** Goes as far as what is known allows. */
+  #advance(lookup: Lookup, at: Moment): void {
+    if (lookup.released !== undefined) return;
+    const { resolution } = lookup;
+    if (!resolution) {
+      this.#prepare(lookup, at);
+      return;
+    }
+    const addresses = addressesIn(resolution.answer);
+    if (addresses.length === 0) {
+      this.#pass(lookup, at, resolution);
+      return;
+    }
+    if (lookup.keyState === 'asking' && !this.#keyIsLate(lookup, at)) {
+      this.#prepare(lookup, at);
+      return;
+    }
+    const finding = this.#finding(lookup, addresses);
+    if (finding?.kind === 'wanting') {
+      this.#askForEvidence(lookup, finding, at);
+      return;
+    }
+    lookup.plan ??= this.#plan(lookup, addresses, finding, at);
+    this.#carryOut(lookup, lookup.plan, resolution, at);
+  }
+
+  /** Whether the IPSECKEY question has been waited for long enough; under `private` it never has. */
+  #keyIsLate(lookup: Lookup, at: Moment): boolean {
+    const { name } = lookup.question;
+    if (decide(this.#options.policy, name, undefined).group === 'private') return false;
+    const mute = this.#mute.get(name);
+    lookup.keyWaitUntil ??= mute !== undefined && mute > at.now ? at.now : later(at.now, this.#options.budgetMs);
+    if (at.now < lookup.keyWaitUntil) return false;
+    lookup.keyState = 'late';
+    remember(this.#mute, name, later(at.now, muteMs), muteNames);
+    step(lookup, at, `no answer to IPSECKEY in time`);
+    return true;
+  }
+
+  #finding(lookup: Lookup, addresses: readonly IpAddress[]): KeyFinding | undefined {
+    const { name } = lookup.question;
+    switch (lookup.keyState) {
+      case 'notWanted':
+        return undefined;
+      case 'knownInsecure':
+        return { kind: 'none', reason: unsignedZone(nameText(name), insecureZone(lookup.resolution)) };
+      case 'asking':
+      case 'late':
+        return {
+          kind: 'none',
+          reason: {
+            code: 'key-indeterminate',
+            why: `The resolvers answer the address question for ${nameText(name)}, and not the IPSECKEY question.`,
+            remedy: 'Try `oe doctor`: it asks the resolvers; some drop questions of types that they do not know.',
+          },
+        };
+      case 'known': {
+        if (!lookup.keyResolution) return undefined;
+        const owners = [name, ...lookup.keyResolution.answer.flatMap((s) => (s.type === Type.IPSECKEY ? [s.owner] : []))];
+        return keysFrom(name, lookup.keyResolution.verdict, { owners, addresses, evidence: lookup.evidence });
+      }
+      default:
+        return lookup.keyState satisfies never;
+    }
+  }
+
+  #askForEvidence(lookup: Lookup, finding: Extract<KeyFinding, { kind: 'wanting' }>, at: Moment): void {
+    if (lookup.evidenceIds.size > 0) return;
+    for (const wanted of finding.wanted) {
+      const key = wantedKey(wanted);
+      // Whoever names many gateways gets a few of them looked at (THREATS A.12).
+      if (lookup.evidence.size + lookup.evidenceIds.size >= evidencePerLookup) {
+        lookup.evidence.set(key, []);
+        continue;
+      }
+      step(lookup, at, `asked for ${typeName(wanted.type)} of ${nameText(wanted.name)}, the gateway of a key`);
+      const id = this.#doors.lookup({ name: wanted.name, type: wanted.type, class: Class.IN }, false);
+      lookup.evidenceIds.add(id);
+      this.#ids.set(id, { lookup, what: 'evidence', evidence: key });
+    }
+    if (lookup.evidenceIds.size === 0) this.#advance(lookup, at);
+  }
+
+  #plan(lookup: Lookup, addresses: readonly IpAddress[], finding: KeyFinding | undefined, at: Moment): Plan {
+    const plan = planOf({
+      name: lookup.question.name,
+      policy: this.#options.policy,
+      addresses,
+      finding,
+      exempt: this.#options.exempt,
+    });
+    for (const [text, address] of lookup.early) {
+      const wanted = plan.addresses.some((a) => a.fate.kind === 'protect' && formatAddress(a.address) === text);
+      if (!wanted) this.#peers.giveUp(address, at, 'no key was proved');
+    }
+    for (const a of plan.addresses) {
+      if (a.decision.group !== 'private' || a.fate.kind === 'clear') continue;
+      // The block goes in before anything else is tried, and whatever becomes of it.
+      const peer = this.#peers.named(a.address, lookup.question.name, at);
+      peer.insist = true;
+      if (peer.block === 'none') {
+        peer.block = 'asked';
+        this.#doors.block(a.address);
+        step(lookup, at, `nothing may pass to ${peer.text} in the clear: a block goes into the kernel`);
+      }
+    }
+    if (plan.finding?.kind === 'none' && plan.finding.reason.code === 'key-bogus') {
+      this.#doors.warn('gate.key.bogus', { name: nameText(lookup.question.name), why: plan.finding.reason.why });
+    }
+    return plan;
+  }
+
+  #carryOut(lookup: Lookup, plan: Plan, resolution: Resolution, at: Moment): void {
+    const { name } = lookup.question;
+    const states = plan.addresses.map((a, i) => this.#stateOf(lookup, a, plan, at, i < addressesAtOnce));
+    const waiting = states.filter((s) => s.kind === 'waiting');
+    const protectedOnes = states.filter((s) => s.kind === 'protected');
+    if (waiting.length > 0) {
+      const insist = plan.addresses.some((a) => a.fate.kind === 'protect' && a.fate.insist);
+      if (lookup.waitUntil === undefined) {
+        const budget = insist ? this.#options.privateBudgetMs : Math.max(...waiting.map((s) => (s.peer ? this.#peers.budgetMs(s.peer) : 0)));
+        lookup.waitUntil = later(at.now, budget);
+        if (budget > 0) step(lookup, at, `the answer is held for ${duration(budget)} at the most`);
+      }
+      if (protectedOnes.length > 0) {
+        const soon = later(at.now, graceMs);
+        if (soon < lookup.waitUntil) lookup.waitUntil = soon;
+      }
+      if (at.now < lookup.waitUntil) return;
+      for (const s of waiting) {
+        if (s.peer && protectedOnes.length === 0) this.#peers.waitedOut(s.peer, at, at.now - lookup.at.now);
+      }
+    }
+    const usable = states.filter((s) => s.kind === 'protected' || s.kind === 'clear');
+    const overdue = waiting.filter((s) => !s.insist);
+    if (usable.length === 0 && overdue.length === 0) {
+      const reasons = states.flatMap((s) => (s.kind === 'refused' ? [s.reason] : s.kind === 'waiting' ? [overdueReason(s.address)] : []));
+      this.#refuse(lookup, at, Rcode.SERVFAIL, reasons[0] ?? { code: 'blocked', why: `Nothing may pass to ${nameText(name)}.` });
+      return;
+    }
+    const order = [...protectedOnes, ...states.filter((s) => s.kind === 'clear'), ...overdue];
+    const last = states.filter((s) => !order.includes(s));
+    const [first] = order;
+    if (first?.kind === 'protected') {
+      lookup.verdict = { state: 'encrypted', address: first.address };
+    } else {
+      const reason = first?.kind === 'clear' ? first.reason : overdueReason(first?.address);
+      lookup.verdict = { state: 'clear', reason };
+    }
+    const everything = [...order, ...last].map((s) => s.address);
+    this.#release(lookup, at, {
+      kind: 'answer',
+      resolution: ordered(resolution, everything),
+      // Whoever validates for himself needs the whole RRset; anybody else is spared what the kernel blocks.
+      reduced: last.length === 0 ? undefined : ordered(resolution, order.map((s) => s.address), true),
+      ...(lookup.verdict.state === 'encrypted' || plan.finding === undefined || plan.keys.length === 0 ? {} : { ttlLimit: retrySeconds }),
+    });
+  }
+
+  #stateOf(lookup: Lookup, a: AddressPlan, plan: Plan, at: Moment, isTried: boolean): AddressState {
+    const { address, fate } = a;
+    const peer = this.#peers.find(address);
+    switch (fate.kind) {
+      case 'clear':
+        // Another name of the same address may insist; the kernel knows only the address.
+        if (peer?.insist === true && peer.live.length === 0 && fate.reason.code !== 'exempt') {
+          return { kind: 'refused', address, reason: sharedWithPrivate(peer) };
+        }
+        return { kind: 'clear', address, reason: fate.reason };
+      case 'refuse':
+        return { kind: 'refused', address, reason: fate.reason };
+      case 'protect': {
+        if (!isTried && peer === undefined) {
+          const reason: Reason = { code: 'too-many-addresses', why: `Only the first ${addressesAtOnce} addresses are tried.` };
+          return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
+        }
+        const standing = this.#peers.protect(address, lookup.question.name, plan.keys, fate.insist, at);
+        if (standing.kind === 'protected') {
+          return { kind: 'protected', address };
+        }
+        const now = this.#peers.find(address);
+        if (now?.block === 'refused') {
+          return { kind: 'refused', address, reason: { code: 'block-refused', why: `The kernel took no block for ${now.text}, so nothing is said about it.`, remedy: 'See the log and `oe doctor`.' } };
+        }
+        if (standing.kind === 'failed') {
+          const reason: Reason = { code: standing.failure.code, why: `${formatAddress(address)}: ${standing.failure.why}.`, remedy: remedyFor(standing.failure.code, formatAddress(address)) };
+          return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
+        }
+        return { kind: 'waiting', address, peer: now, insist: fate.insist };
+      }
+      default:
+        return fate satisfies never;
+    }
+  }
+
+  /** Nothing in it to protect: goes as it came. */
+  #pass(lookup: Lookup, at: Moment, resolution: Resolution): void {
+    for (const address of lookup.early.values()) this.#peers.giveUp(address, at, 'the name has no address');
+    const { verdict } = resolution;
+    if (verdict.status === 'bogus' && !lookup.checkingDisabled) {
+      lookup.verdict = { state: 'failed', reason: { code: 'address-bogus', why: `The answer fails DNSSEC validation: ${verdict.why}.`, remedy: 'Ask from another network; if it fails there too, tell whoever runs the zone.', ede: verdict.ede } };
+    } else if (resolution.rcode !== Rcode.NOERROR && resolution.rcode !== Rcode.NXDOMAIN) {
+      lookup.verdict = { state: 'failed', reason: { code: 'resolver-failed', why: `The resolvers gave no answer (${rcodeText(resolution.rcode)}${resolution.ede?.text ? `: ${resolution.ede.text}` : ''}).`, remedy: 'Try `oe doctor`: it asks the resolvers.' } };
+    } else {
+      lookup.verdict = { state: 'empty' };
+    }
+    this.#release(lookup, at, { kind: 'answer', resolution, reduced: undefined });
+  }
+
+  #refuse(lookup: Lookup, at: Moment, rcode: number, reason: Reason): void {
+    lookup.verdict = { state: 'blocked', reason };
+    this.#release(lookup, at, { kind: 'refuse', rcode, ede: { code: reason.ede ?? Ede.OTHER, text: reason.why } });
+  }
+
+  #release(lookup: Lookup, at: Moment, outcome: Outcome): void {
+    lookup.released = at.now;
+    for (const id of [lookup.addressId, lookup.keyId, ...lookup.evidenceIds]) {
+      if (id === undefined) continue;
+      this.#ids.delete(id);
+      this.#doors.cancel(id);
+    }
+    this.#open.delete(lookup.key);
+    step(lookup, at, releaseText(lookup, outcome, at));
+    this.#finished.delete(lookup.key);
+    remember(this.#finished, lookup.key, lookup, recordsKept);
+    for (const waiter of lookup.waiters) this.#doors.release(waiter, outcome);
+    lookup.waiters = [];
+  }
+}
+
+/** What the gate asks of the agent. Nothing of it calls back before it returns. */
+export interface GateDoors {
+  lookup(question: Question, checkingDisabled: boolean): number;
+  cancel(id: number): void;
+  cached(question: Question, checkingDisabled: boolean): Resolution | undefined;
+  /** The name lies in a zone that is known not to be signed. */
+  knownInsecure(name: NameKey): boolean;
+  /** Has the kernel drop everything between us and the address; `Peer.block` says when it stands. */
+  block(address: IpAddress): void;
+  release(waiter: number, outcome: Outcome): void;
+  warn(event: string, fields: Readonly<Record<string, string>>): void;
+}
+
+export interface GateOptions {
+  readonly policy: Policy;
+  readonly budgetMs: number;
+  readonly privateBudgetMs: number;
+  /** Why an address is never protected, or undefined. */
+  readonly exempt: (address: IpAddress) => string | undefined;
+}
+
+export type Outcome =
+  | {
+      readonly kind: 'answer';
+      readonly resolution: Resolution;
+      /** Without the addresses to which nothing may pass; for clients that do not validate. */
+      readonly reduced: Resolution | undefined;
+      /** Seconds; shorter than the records say, because we want to be asked again soon. */
+      readonly ttlLimit?: number;
+    }
+  | { readonly kind: 'refuse'; readonly rcode: number; readonly ede: { readonly code: number; readonly text: string } };
+
+export type LookupVerdict =
+  | { readonly state: 'encrypted'; readonly address: IpAddress }
+  | { readonly state: 'clear' | 'blocked' | 'failed'; readonly reason: Reason }
+  | { readonly state: 'empty' };
+
+/** What `oe why` reads; the values of one lookup, kept. */
+export interface LookupRecord {
+  readonly question: Question;
+  readonly at: Moment;
+  readonly steps: readonly { readonly at: Instant; readonly text: string }[];
+  readonly resolution: Resolution | undefined;
+  readonly keyResolution: Resolution | undefined;
+  readonly plan: Plan | undefined;
+  readonly verdict: LookupVerdict | undefined;
+  readonly released: Instant | undefined;
+}
+
+interface Lookup extends LookupRecord {
+  readonly key: string;
+  readonly checkingDisabled: boolean;
+  waiters: number[];
+  readonly steps: { at: Instant; text: string }[];
+  resolution: Resolution | undefined;
+  addressId: number | undefined;
+  keyId: number | undefined;
+  keyResolution: Resolution | undefined;
+  keyState: 'notWanted' | 'knownInsecure' | 'asking' | 'late' | 'known';
+  readonly arrived: { addresses: readonly IpAddress[]; key: boolean };
+  /** Addresses to which IKE_SA_INIT left before the key was proved. */
+  readonly early: Map<string, IpAddress>;
+  readonly evidence: Map<string, readonly IpAddress[]>;
+  readonly evidenceIds: Set<number>;
+  plan: Plan | undefined;
+  waitUntil: Instant | undefined;
+  keyWaitUntil: Instant | undefined;
+  verdict: LookupVerdict | undefined;
+  released: Instant | undefined;
+}
+
+type Pending =
+  | { readonly lookup: Lookup; readonly what: 'address' | 'key' }
+  | { readonly lookup: Lookup; readonly what: 'evidence'; readonly evidence: string };
+
+type AddressState =
+  | { readonly kind: 'protected'; readonly address: IpAddress }
+  | { readonly kind: 'clear'; readonly address: IpAddress; readonly reason: Reason }
+  | { readonly kind: 'refused'; readonly address: IpAddress; readonly reason: Reason }
+  | { readonly kind: 'waiting'; readonly address: IpAddress; readonly peer: Peer | undefined; readonly insist: boolean };
+
+/** Addresses of one answer that are negotiated with at the same time. */
+const addressesAtOnce = 8;
+/** Once one address is protected, the others have this long to become so too. */
+const graceMs = 30;
+const evidencePerLookup = 4;
+/** TTL of an answer that went out in the clear although a key is published: the next lookup may do better. */
+const retrySeconds = 30;
+const recordsKept = 1_024;
+const muteMs = 60_000;
+const muteNames = 1_024;
+
+/** What to do about a failed negotiation. */
+export function remedyFor(code: string, address: string): string {
+  switch (code) {
+    case 'no-reply':
+      return `Check that ${address} runs an IKE daemon and that UDP 500 and 4500 pass on the way; \`oe doctor\` checks this side.`;
+    case 'no-route':
+      return 'Check the routes of this host (`ip route get`).';
+    default:
+      return `See \`oe why ${address}\` for the negotiation, and the log of the peer.`;
+  }
+}
+
+function lookupKey(question: Question, checkingDisabled: boolean): string {
+  return `${question.type}:${question.class}:${checkingDisabled ? 'cd' : ''}:${question.name}`;
+}
+
+function hasAddresses(type: number): boolean {
+  return type === Type.A || type === Type.AAAA;
+}
+
+/** The addresses of A and AAAA RRsets. */
+export function addressesIn(answer: readonly RRset[]): IpAddress[] {
+  return answer.flatMap((s) => {
+    if (s.type === Type.A) return s.rdatas.flatMap((r) => (r.length === 4 ? (addressOf(r) ?? []) : []));
+    return s.type === Type.AAAA ? s.rdatas.flatMap((r) => (r.length === 16 ? (addressOf(r) ?? []) : [])) : [];
+  });
+}
+
+/** The same answer with its addresses in this order; with `only`, without all others. */
+function ordered(resolution: Resolution, addresses: readonly IpAddress[], only = false): Resolution {
+  const place = new Map(addresses.map((a, i) => [formatAddress(a), i]));
+  const placeOf = (rdata: Uint8Array): number => {
+    const address = addressOf(rdata);
+    return (address && place.get(formatAddress(address))) ?? Number.POSITIVE_INFINITY;
+  };
+  const answer = resolution.answer.flatMap((s): RRset[] => {
+    if (s.type !== Type.A && s.type !== Type.AAAA) return [s];
+    if (s.rdatas.length < 2) return only && s.rdatas.every((r) => placeOf(r) === Number.POSITIVE_INFINITY) ? [] : [s];
+    const rdatas = s.rdatas
+      .map((rdata) => ({ rdata, at: placeOf(rdata) }))
+      .filter((r) => !only || r.at !== Number.POSITIVE_INFINITY)
+      .sort((a, b) => (a.at === b.at ? 0 : a.at - b.at))
+      .map((r) => r.rdata);
+    return rdatas.length === 0 ? [] : [{ ...s, rdatas }];
+  });
+  return { ...resolution, answer };
+}
+
+function overdueReason(address: IpAddress | undefined): Reason {
+  const text = address === undefined ? 'The peer' : formatAddress(address);
+  return {
+    code: 'no-reply',
+    why: `${text} publishes a key, and no protection came about in time.`,
+    remedy: remedyFor('no-reply', text),
+  };
+}
+
+function sharedWithPrivate(peer: Peer): Reason {
+  const [name] = peer.names;
+  return {
+    code: 'address-private',
+    why: `${peer.text} is also the address of ${name === undefined ? 'a name' : nameText(name)} to which nothing may pass in the clear.`,
+    remedy: 'Make the rules of both names agree.',
+    ede: Ede.BLOCKED,
+  };
+}
+
+function insecureZone(resolution: Resolution | undefined): string {
+  return resolution?.verdict.status === 'insecure' ? resolution.verdict.from : 'it lies in';
+}
+
+function deadlineOf(lookup: Lookup): Deadline | undefined {
+  if (lookup.released !== undefined) return undefined;
+  const at = lookup.plan ? lookup.waitUntil : lookup.keyState === 'asking' ? lookup.keyWaitUntil : undefined;
+  return at === undefined ? undefined : { at, why: 'gate' };
+}
+
+function step(lookup: Lookup, at: Moment, text: string): void {
+  lookup.steps.push({ at: at.now, text });
+}
+
+function from(resolution: Resolution): string {
+  return resolution.fromCache ? ' (from the cache)' : '';
+}
+
+function rcodeText(rcode: number): string {
+  const name = Object.entries(Rcode).find(([, n]) => n === rcode)?.[0];
+  return name ?? `RCODE ${rcode}`;
+}
+
+function releaseText(lookup: Lookup, outcome: Outcome, at: Moment): string {
+  const after = `after ${duration(at.now - lookup.at.now)}`;
+  if (outcome.kind === 'refuse') return `${rcodeText(outcome.rcode)} ${after}: ${outcome.ede.text}`;
+  switch (lookup.verdict?.state) {
+    case 'encrypted':
+      return `answer released ${after}: the kernel has the SA with ${formatAddress(lookup.verdict.address)}`;
+    case 'clear':
+      return `answer released ${after} in the clear: ${lookup.verdict.reason.why}`;
+    case 'failed':
+      return `answer released ${after}: ${lookup.verdict.reason.why}`;
+    default:
+      return `answer released ${after}`;
+  }
+}
+
+/** Adds to a map that keeps only the latest. */
+function remember<K, V>(map: Map<K, V>, key: K, value: V, kept: number): void {
+  map.delete(key);
+  map.set(key, value);
+  for (const oldest of map.keys()) {
+    if (map.size <= kept) return;
+    map.delete(oldest);
+  }
+}

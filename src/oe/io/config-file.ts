@@ -1,0 +1,266 @@
+import { readFileSync } from 'node:fs';
+import { parse, TomlError } from 'smol-toml';
+import * as v from 'valibot';
+import { Exit, OeError, messageOf } from '../../errors.ts';
+import { parseAddress, parseEndpoint } from '../../net/address.ts';
+import { wallSeconds } from '../../time.ts';
+import { defaultConfig, describeProblems, type Config, type ConfigProblem } from '../config.ts';
+import { groups, parseMatch, type Rule } from '../policy.ts';
+import { nearest } from '../text.ts';
+
+export const defaultConfigFile = '/etc/oe/oe.toml';
+
+/**
+ * The configuration in `file`, or the defaults where no file was named and the usual one does not exist.
+ * Throws one OeError with every problem in it.
+ */
+export function loadConfig(file: string | undefined): { readonly config: Config; readonly file: string | undefined } {
+  const path = file ?? defaultConfigFile;
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (file === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return { config: defaultConfig, file: undefined };
+    }
+    throw new OeError(
+      'config-unreadable',
+      `The configuration cannot be read: ${messageOf(error)}.`,
+      `Check the path and its permissions, or leave --config out to run with the defaults.`,
+      Exit.config,
+      error,
+    );
+  }
+  const read = readConfig(text);
+  if (read.ok) return { config: read.config, file: path };
+  throw new OeError(
+    'config-invalid',
+    describeProblems(path, read.problems),
+    `Correct ${read.problems.length === 1 ? 'this line' : `these ${read.problems.length} places`}; \`oe check\` tries the file without starting anything.`,
+    Exit.config,
+  );
+}
+
+/** The configuration that a TOML text says, or everything that is wrong with it. */
+export function readConfig(
+  text: string,
+):
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] } {
+  let tree: unknown;
+  try {
+    tree = parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const first = error.message.split('\n')[0]?.replace('Invalid TOML document: ', '') ?? 'not TOML';
+    return {
+      ok: false,
+      problems: [
+        { line: error.line, problem: `This is not TOML: ${first}.`, remedy: 'Write `key = value`, texts in double quotes.' },
+      ],
+    };
+  }
+  const read = v.safeParse(Schema, tree);
+  if (!read.success) {
+    const lines = linesOf(text);
+    return { ok: false, problems: read.issues.map((issue) => problemOf(issue, lines)).sort(byLine) };
+  }
+  return { ok: true, config: configOf(read.output) };
+}
+
+const Address = v.pipe(v.string(), v.check((t) => parseAddress(t) !== undefined));
+const EndpointText = v.pipe(v.string(), v.check((t) => parseEndpoint(t, 53) !== undefined));
+const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
+const PathText = v.pipe(v.string(), v.regex(/^\//));
+const Milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000));
+const GroupWord = v.picklist(groups);
+
+const Schema = v.strictObject({
+  dns: v.optional(
+    v.strictObject({
+      listen: v.optional(v.array(EndpointText)),
+      upstreams: v.optional(v.pipe(v.array(EndpointText), v.minLength(1))),
+      'resolv-conf': v.optional(PathText),
+      'trust-anchor-file': v.optional(PathText),
+      'validation-date': v.optional(
+        v.union([v.date(), v.pipe(v.string(), v.check((t) => !Number.isNaN(Date.parse(t))))]),
+      ),
+    }),
+  ),
+  ike: v.optional(
+    v.strictObject({
+      ports: v.optional(v.tuple([Port, Port])),
+      listen: v.optional(v.array(Address)),
+      'key-log': v.optional(PathText),
+    }),
+  ),
+  gate: v.optional(
+    v.strictObject({ 'budget-ms': v.optional(Milliseconds), 'private-budget-ms': v.optional(Milliseconds) }),
+  ),
+  policy: v.optional(
+    v.strictObject({
+      default: v.optional(GroupWord),
+      inbound: v.optional(GroupWord),
+      rule: v.optional(
+        v.array(
+          v.strictObject({
+            match: v.pipe(v.string(), v.check((t) => parseMatch(t) !== undefined)),
+            group: GroupWord,
+          }),
+        ),
+      ),
+    }),
+  ),
+  paths: v.optional(
+    v.strictObject({
+      'config-directory': v.optional(PathText),
+      'state-directory': v.optional(PathText),
+      'run-directory': v.optional(PathText),
+    }),
+  ),
+  log: v.optional(v.strictObject({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error'])) })),
+});
+
+/** What is wanted at a place, and how it is written. */
+const wanted: Record<string, readonly [want: string, example: string]> = {
+  'dns.listen': ['a list of addresses, with the port where it is not 53', 'listen = ["127.0.0.1:53", "[::1]:53"]'],
+  'dns.upstreams': ['a list of at least one resolver address', 'upstreams = ["9.9.9.9"]'],
+  'dns.resolv-conf': ['an absolute path', 'resolv-conf = "/etc/resolv.conf"'],
+  'dns.trust-anchor-file': ['an absolute path', 'trust-anchor-file = "/etc/oe/root.key"'],
+  'dns.validation-date': ['a date', 'validation-date = 2026-01-31T12:00:00Z'],
+  'ike.ports': ['the IKE port and the NAT traversal port', 'ports = [500, 4500]'],
+  'ike.listen': ['a list of addresses of this host, without ports', 'listen = ["192.0.2.1"]'],
+  'ike.key-log': ['an absolute path', 'key-log = "/run/oe/ikev2_decryption_table"'],
+  'gate.budget-ms': ['a whole number of milliseconds from 0 to 60000', 'budget-ms = 1500'],
+  'gate.private-budget-ms': ['a whole number of milliseconds from 0 to 60000', 'private-budget-ms = 4000'],
+  'policy.default': [`one of ${groups.join(', ')}`, 'default = "private-or-clear"'],
+  'policy.inbound': [`one of ${groups.join(', ')}`, 'inbound = "clear-or-private"'],
+  'policy.rule': ['tables with match and group', '[[policy.rule]] with match = "*.example.org" and group = "private"'],
+  'policy.rule.match': ['a name, *.name, an address or a prefix', 'match = "*.example.org" or match = "192.0.2.0/24"'],
+  'policy.rule.group': [`one of ${groups.join(', ')}`, 'group = "private"'],
+  'paths.config-directory': ['an absolute path', 'config-directory = "/etc/oe"'],
+  'paths.state-directory': ['an absolute path', 'state-directory = "/var/lib/oe"'],
+  'paths.run-directory': ['an absolute path', 'run-directory = "/run/oe"'],
+  'log.level': ['one of trace, debug, info, warn, error', 'level = "info"'],
+};
+
+function problemOf(issue: v.InferIssue<typeof Schema>, lines: ReadonlyMap<string, number>): ConfigProblem {
+  const keys = (issue.path ?? []).map((p) => p.key as string | number);
+  const line = lineFor(keys, lines);
+  const spoken = keys.map((k, i) => (typeof k === 'number' ? `[${k + 1}]` : i === 0 ? k : `.${k}`)).join('');
+  const place = keys.filter((k) => typeof k === 'string').join('.');
+  if (issue.type === 'strict_object' && issue.expected === 'never') {
+    const key = String(keys.at(-1));
+    const known = keysUnder(place.split('.').slice(0, -1).join('.'));
+    const near = nearest(key, known);
+    return {
+      line,
+      problem: `${spoken} is not a setting of oe.`,
+      remedy: near === undefined ? `Settings here are ${known.join(', ')}.` : `Did you mean ${near}?`,
+    };
+  }
+  const [want, example] = wanted[place] ?? ['a table', `[${place}]`];
+  if (issue.received === 'undefined') {
+    return { line, problem: `${spoken} is missing: wanted is ${want}.`, remedy: `Write for example: ${example}.` };
+  }
+  return {
+    line,
+    problem: `${spoken} is ${JSON.stringify(issue.input)}, wanted is ${want}.`,
+    remedy: `Write for example: ${example}.`,
+  };
+}
+
+function keysUnder(parent: string): string[] {
+  const start = parent === '' ? '' : `${parent}.`;
+  const keys = Object.keys(wanted).filter((k) => k.startsWith(start));
+  return [...new Set(keys.map((k) => k.slice(start.length).split('.')[0] ?? ''))];
+}
+
+function byLine(a: ConfigProblem, b: ConfigProblem): number {
+  return (a.line ?? 0) - (b.line ?? 0);
+}
+
+/** The line of the innermost key on the path that stands on a line of its own. */
+function lineFor(keys: readonly (string | number)[], lines: ReadonlyMap<string, number>): number | undefined {
+  for (let n = keys.length; n > 0; n--) {
+    const line = lines.get(keys.slice(0, n).join('.'));
+    if (line !== undefined) return line;
+  }
+  return undefined;
+}
+
+/** Where each key stands. Keys inside inline tables and multi-line values count as their parent's line. */
+function linesOf(text: string): Map<string, number> {
+  const lines = new Map<string, number>();
+  const counts = new Map<string, number>();
+  let table: string[] = [];
+  let depth = 0;
+  for (const [i, line] of text.split('\n').entries()) {
+    const bare = line.replaceAll(/"(?:[^"\\]|\\.)*"|'[^']*'/g, '""').replace(/#.*/, '');
+    if (depth === 0) {
+      const head = /^\s*(\[\[?)\s*([^\]]+?)\s*\]/.exec(line);
+      const key = /^\s*([\w.\-"' ]+?)\s*=/.exec(line);
+      if (head) {
+        table = keyParts(head[2] ?? '');
+        if (head[1] === '[[') {
+          const index = counts.get(table.join('.')) ?? 0;
+          counts.set(table.join('.'), index + 1);
+          table.push(String(index));
+        }
+        lines.set(table.join('.'), i + 1);
+        continue;
+      }
+      if (key) lines.set([...table, ...keyParts(key[1] ?? '')].join('.'), i + 1);
+    }
+    for (const c of bare) {
+      if (c === '[' || c === '{') depth++;
+      if (c === ']' || c === '}') depth--;
+    }
+  }
+  return lines;
+}
+
+function keyParts(text: string): string[] {
+  return text.split('.').map((part) => part.trim().replaceAll(/^["']|["']$/g, ''));
+}
+
+function configOf(read: v.InferOutput<typeof Schema>): Config {
+  const base = defaultConfig;
+  const date = read.dns?.['validation-date'];
+  const endpoints = (texts: readonly string[] | undefined) =>
+    texts?.flatMap((t) => parseEndpoint(t, 53) ?? []);
+  const rules = (read.policy?.rule ?? []).flatMap((rule, i): Rule[] => {
+    const match = parseMatch(rule.match);
+    return match ? [{ match, group: rule.group, text: rule.match, place: i + 1 }] : [];
+  });
+  const [ike, natt] = read.ike?.ports ?? [base.ike.ports.ike, base.ike.ports.natt];
+  return {
+    dns: {
+      listen: endpoints(read.dns?.listen) ?? base.dns.listen,
+      upstreams: endpoints(read.dns?.upstreams),
+      resolvConf: read.dns?.['resolv-conf'] ?? base.dns.resolvConf,
+      trustAnchorFile: read.dns?.['trust-anchor-file'],
+      validationDate: date === undefined ? undefined : wallSeconds(Math.floor(new Date(date).getTime() / 1000)),
+    },
+    ike: {
+      ports: { ike, natt },
+      listen: read.ike?.listen?.flatMap((t) => parseAddress(t) ?? []),
+      keyLog: read.ike?.['key-log'],
+    },
+    gate: {
+      budgetMs: read.gate?.['budget-ms'] ?? base.gate.budgetMs,
+      privateBudgetMs: read.gate?.['private-budget-ms'] ?? base.gate.privateBudgetMs,
+    },
+    policy: {
+      rules,
+      outbound: read.policy?.default ?? base.policy.outbound,
+      inbound: read.policy?.inbound ?? base.policy.inbound,
+    },
+    paths: {
+      configDirectory: read.paths?.['config-directory'] ?? base.paths.configDirectory,
+      stateDirectory: read.paths?.['state-directory'] ?? base.paths.stateDirectory,
+      runDirectory: read.paths?.['run-directory'] ?? base.paths.runDirectory,
+    },
+    log: { level: read.log?.level ?? base.log.level },
+  };
+}

@@ -1,0 +1,127 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { chmodSync, fstatSync, mkdirSync, openSync, closeSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Exit, OeError, messageOf } from '../../errors.ts';
+import type { PublicKey } from '../../net/public-key.ts';
+
+export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa';
+
+export interface HostKey {
+  readonly privateKey: KeyObject;
+  readonly publicKey: PublicKey;
+}
+
+/** Makes a key and writes it as PKCS#8 PEM, readable by its owner alone. Never replaces one unless told. */
+export function createHostKey(path: string, type: HostKeyType, replace: boolean): HostKey {
+  const privateKey = generate(type);
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    if (replace) {
+      // In place at once: a crash leaves either the old key or the new one, never half of it.
+      writeFileSync(`${path}.new`, pem, { mode: 0o600, flag: 'w' });
+      chmodSync(`${path}.new`, 0o600);
+      renameSync(`${path}.new`, path);
+    } else {
+      writeFileSync(path, pem, { mode: 0o600, flag: 'wx' });
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      throw new OeError(
+        'key-exists',
+        `There is a host key already: ${path}.`,
+        'Use it (`oe key show`), or replace it with `oe key new --replace`; then publish the new one at once.',
+        Exit.cannotCreate,
+      );
+    }
+    throw new OeError(
+      'key-unwritable',
+      `The host key cannot be written: ${messageOf(error)}.`,
+      'Run as root, or set config-directory in [paths] to a directory that this user may write.',
+      Exit.cannotCreate,
+      error,
+    );
+  }
+  return { privateKey, publicKey: publicKeyFrom(privateKey, path) };
+}
+
+/** The key in `path`; undefined where there is none. Throws an OeError for one that others may read or that is none. */
+export function loadHostKey(path: string): HostKey | undefined {
+  let pem: string;
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      const { mode } = fstatSync(fd);
+      if ((mode & 0o077) !== 0) {
+        throw new OeError(
+          'key-exposed',
+          `Others than its owner may read or write the host key ${path} (mode ${(mode & 0o777).toString(8)}).`,
+          `Run \`chmod 600 ${path}\`, and replace the key if somebody may have seen it.`,
+          Exit.noPermission,
+        );
+      }
+      pem = readFileSync(fd, 'utf8');
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (error instanceof OeError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new OeError(
+      'key-unreadable',
+      `The host key cannot be read: ${messageOf(error)}.`,
+      'Run as root, or correct the permissions of the file.',
+      Exit.noPermission,
+      error,
+    );
+  }
+  let privateKey: KeyObject;
+  try {
+    privateKey = createPrivateKey(pem);
+  } catch (error) {
+    throw notAKey(path, messageOf(error), error);
+  }
+  return { privateKey, publicKey: publicKeyFrom(privateKey, path) };
+}
+
+/** The public half in the form in which DNS publishes it. */
+export function publicKeyFrom(privateKey: KeyObject, path: string): PublicKey {
+  const jwk = createPublicKey(privateKey).export({ format: 'jwk' });
+  const octets = (text: string | undefined): Uint8Array => Uint8Array.fromBase64(text ?? '', { alphabet: 'base64url' });
+  if (jwk.kty === 'RSA') return { kind: 'rsa', modulus: octets(jwk.n), exponent: octets(jwk.e) };
+  const { crv } = jwk;
+  if (jwk.kty === 'EC' && (crv === 'P-256' || crv === 'P-384' || crv === 'P-521')) {
+    const [x, y] = [octets(jwk.x), octets(jwk.y)];
+    const point = new Uint8Array(x.length + y.length);
+    point.set(x);
+    point.set(y, x.length);
+    return { kind: 'ecdsa', curve: crv, point };
+  }
+  if (jwk.kty === 'OKP' && (crv === 'Ed25519' || crv === 'Ed448')) {
+    return { kind: 'eddsa', curve: crv, point: octets(jwk.x) };
+  }
+  throw notAKey(path, `it is of a kind that IKE cannot use (${jwk.kty ?? '?'} ${crv ?? ''})`);
+}
+
+function generate(type: HostKeyType): KeyObject {
+  switch (type) {
+    case 'ed25519':
+      return generateKeyPairSync('ed25519').privateKey;
+    case 'ecdsa':
+      return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    case 'rsa':
+      return generateKeyPairSync('rsa', { modulusLength: 3_072 }).privateKey;
+    default:
+      return type satisfies never;
+  }
+}
+
+function notAKey(path: string, why: string, cause?: unknown): OeError {
+  return new OeError(
+    'key-invalid',
+    `${path} holds no private key that oe can use: ${why}.`,
+    'Put a PKCS#8 PEM key there, or make one with `oe key new --replace`.',
+    Exit.dataError,
+    cause,
+  );
+}

@@ -1,0 +1,291 @@
+import type { Secure, Verdict } from '../dns/dnssec/verdict.ts';
+import { decodeIpseckey, publicKeyOf, type Ipseckey } from '../dns/ipseckey.ts';
+import { nameText, type NameKey } from '../dns/name.ts';
+import type { RRset } from '../dns/rrset.ts';
+import { Ede, Type } from '../dns/types.ts';
+import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
+import { describePublicKey, samePublicKey, type PublicKey } from '../net/public-key.ts';
+import { asksForKeys, decide, type Decision, type Policy } from './policy.ts';
+
+/** More keys than this per name are not looked at: each costs a signature check when a peer lies (THREATS A.12). */
+export const keysPerName = 16;
+
+/** A key that may prove a peer. */
+export interface PeerKey {
+  readonly record: Ipseckey;
+  readonly key: PublicKey;
+}
+
+/** A key that was published and is not used, with the reason as a clause. */
+export interface PassedKey {
+  readonly record: Ipseckey | undefined;
+  readonly why: string;
+}
+
+/** What else must be asked before a gateway can be judged. */
+export interface WantedAddress {
+  readonly name: NameKey;
+  readonly type: typeof Type.A | typeof Type.AAAA;
+}
+
+export interface KeyChoice {
+  /** In order of precedence; each of them may prove the peer, whichever it has. */
+  readonly chosen: readonly PeerKey[];
+  readonly passed: readonly PassedKey[];
+  /** Not empty: some keys wait for these addresses, then ask again. */
+  readonly wanted: readonly WantedAddress[];
+}
+
+/** What is known when keys are chosen. */
+export interface KeyContext {
+  /** The name that was asked and those it is an alias of: the host itself. */
+  readonly owners: readonly NameKey[];
+  /** The addresses that the answer has for it. */
+  readonly addresses: readonly IpAddress[];
+  /** Securely resolved addresses of other questions, under {@link wantedKey}. Absent: not asked yet. */
+  readonly evidence: ReadonlyMap<string, readonly IpAddress[]>;
+}
+
+export function wantedKey(wanted: WantedAddress): string {
+  return `${wanted.type}:${wanted.name}`;
+}
+
+/**
+ * The keys with which the host may prove itself. Only what the validator proved can come in here (RFC 4025 §1.2:
+ * the record is worth nothing without DNSSEC). The gateway must be the host itself, since our SAs run from host to
+ * host; a key of another gateway says who protects the way to the host, not who the host is.
+ */
+export function peersOf(rrsets: Secure<readonly RRset[]>, context: KeyContext): KeyChoice {
+  const chosen: PeerKey[] = [];
+  const passed: PassedKey[] = [];
+  const wanted: WantedAddress[] = [];
+  const rdatas = rrsets.flatMap((s) => (s.type === Type.IPSECKEY ? s.rdatas : []));
+  const records: Ipseckey[] = [];
+  for (const rdata of rdatas) {
+    const record = decodeIpseckey(rdata);
+    if (record.ok) records.push(record.value);
+    else passed.push({ record: undefined, why: `it is not what RFC 4025 says it must be: ${record.error.message}` });
+  }
+  // Lower precedence first (RFC 4025 §2.1); ties stay in the order of the answer.
+  records.sort((a, b) => a.precedence - b.precedence);
+  for (const record of records) {
+    const reason = gatewayProblem(record, context);
+    if (typeof reason === 'object') {
+      wanted.push(...reason);
+      continue;
+    }
+    if (reason !== undefined) {
+      passed.push({ record, why: reason });
+      continue;
+    }
+    const key = publicKeyOf(record);
+    if ('problem' in key) passed.push({ record, why: key.problem });
+    else if (chosen.some((c) => samePublicKey(c.key, key))) passed.push({ record, why: 'the same key stands above' });
+    else if (chosen.length === keysPerName) passed.push({ record, why: `only the first ${keysPerName} keys are used` });
+    else chosen.push({ record, key });
+  }
+  return { chosen, passed, wanted };
+}
+
+/** Undefined where the gateway is the host itself; else why not, or what must be asked to know. */
+function gatewayProblem(record: Ipseckey, context: KeyContext): string | undefined | WantedAddress[] {
+  const { gateway } = record;
+  switch (gateway.kind) {
+    case 'none':
+      return undefined;
+    case 'address': {
+      const is = (a: IpAddress): boolean => sameAddress(a, gateway.address);
+      if (context.addresses.some(is)) return undefined;
+      // The host's address of the other family is asked for; it may be named there.
+      const type = gateway.address.family === 4 ? Type.A : Type.AAAA;
+      const owner = context.owners.at(-1);
+      if (owner !== undefined && !context.addresses.some((a) => a.family === gateway.address.family)) {
+        const known = context.evidence.get(wantedKey({ name: owner, type }));
+        if (known === undefined) return [{ name: owner, type }];
+        if (known.some(is)) return undefined;
+      }
+      return `its gateway ${formatAddress(gateway.address)} is another host, and oe protects only the way to the host itself`;
+    }
+    case 'name': {
+      if (context.owners.includes(gateway.name)) return undefined;
+      const type = context.addresses.some((a) => a.family === 4) ? Type.A : Type.AAAA;
+      const known = context.evidence.get(wantedKey({ name: gateway.name, type }));
+      if (known === undefined) return [{ name: gateway.name, type }];
+      if (known.some((a) => context.addresses.some((b) => sameAddress(a, b)))) return undefined;
+      return `its gateway ${nameText(gateway.name)} does not securely resolve to the host's own address`;
+    }
+    default:
+      return gateway satisfies never;
+  }
+}
+
+/** Why something is as it is: a stable word for scripts, a sentence, and what can be done about it. */
+export interface Reason {
+  readonly code: string;
+  readonly why: string;
+  readonly remedy?: string;
+  /** The Extended DNS Error that says it on the wire (RFC 8914). */
+  readonly ede?: number;
+}
+
+/** What came of asking for keys. */
+export type KeyFinding =
+  | { readonly kind: 'usable'; readonly choice: KeyChoice }
+  | { readonly kind: 'wanting'; readonly wanted: readonly WantedAddress[] }
+  | { readonly kind: 'none'; readonly reason: Reason; readonly choice?: KeyChoice };
+
+/** Judges the answer to the IPSECKEY question. */
+export function keysFrom(name: NameKey, verdict: Verdict<readonly RRset[]>, context: KeyContext): KeyFinding {
+  const text = nameText(name);
+  switch (verdict.status) {
+    case 'secure': {
+      if (!verdict.data.some((s) => s.type === Type.IPSECKEY)) return { kind: 'none', reason: noKey(text) };
+      const choice = peersOf(verdict.data, context);
+      if (choice.wanted.length > 0) return { kind: 'wanting', wanted: choice.wanted };
+      if (choice.chosen.length > 0) return { kind: 'usable', choice };
+      const first = choice.passed[0]?.why ?? 'none is left';
+      return {
+        kind: 'none',
+        choice,
+        reason: {
+          code: 'key-unusable',
+          why: `${text} publishes no key that can be used: ${first}.`,
+          remedy: `Whoever runs ${text} should publish what \`oe key show\` prints there.`,
+        },
+      };
+    }
+    case 'insecure': {
+      const published = verdict.data.some((s) => s.type === Type.IPSECKEY);
+      if (!published) return { kind: 'none', reason: unsignedZone(text, verdict.from) };
+      return {
+        kind: 'none',
+        reason: {
+          code: 'key-insecure',
+          why: `${text} publishes a key, but ${zoneText(verdict.from)} is not signed, so anybody on the way could have put it there.`,
+          remedy: `Whoever runs the zone should sign it with DNSSEC.`,
+          ede: Ede.DNSSEC_INDETERMINATE,
+        },
+      };
+    }
+    case 'bogus':
+      return {
+        kind: 'none',
+        reason: {
+          code: 'key-bogus',
+          why: `The key of ${text} fails DNSSEC validation (${verdict.why}): it was forged on the way, or its zone is broken.`,
+          remedy: `Ask from another network; if it fails there too, tell whoever runs the zone.`,
+          ede: verdict.ede,
+        },
+      };
+    case 'indeterminate':
+      return {
+        kind: 'none',
+        reason: {
+          code: 'key-indeterminate',
+          why: `Whether ${text} publishes a key could not be found out: the resolvers gave no usable answer.`,
+          remedy: `Try \`oe doctor\`: it asks the resolvers for DNSSEC.`,
+          ede: verdict.ede,
+        },
+      };
+    default:
+      return verdict satisfies never;
+  }
+}
+
+export function noKey(text: string): Reason {
+  return {
+    code: 'no-key',
+    why: `${text} publishes no key (its zone proves that there is no IPSECKEY record).`,
+    remedy: `Whoever runs ${text} can publish one: \`oe key show\` there prints it.`,
+  };
+}
+
+export function unsignedZone(text: string, zone: string): Reason {
+  return {
+    code: 'zone-unsigned',
+    why: `${text} cannot prove a key: ${zoneText(zone)} is not signed with DNSSEC.`,
+    remedy: `Whoever runs the zone can sign it and publish a key.`,
+    ede: Ede.DNSSEC_INDETERMINATE,
+  };
+}
+
+/** What is to happen to traffic to one address. */
+export type Fate =
+  /** `insist`: nothing passes without protection. */
+  | { readonly kind: 'protect'; readonly insist: boolean }
+  | { readonly kind: 'clear'; readonly reason: Reason }
+  | { readonly kind: 'refuse'; readonly reason: Reason };
+
+export interface AddressPlan {
+  readonly address: IpAddress;
+  readonly decision: Decision;
+  readonly fate: Fate;
+}
+
+export interface Plan {
+  readonly addresses: readonly AddressPlan[];
+  readonly keys: readonly PublicKey[];
+  readonly finding: KeyFinding | undefined;
+}
+
+/** What {@link planOf} decides from. */
+export interface PlanInput {
+  readonly name: NameKey;
+  readonly policy: Policy;
+  readonly addresses: readonly IpAddress[];
+  /** Undefined: it was not asked, since no rule wants it. */
+  readonly finding: KeyFinding | undefined;
+  /** Why an address is never protected (our own, a resolver's), or undefined. */
+  readonly exempt: (address: IpAddress) => string | undefined;
+}
+
+/** Decides, for each address of an answer, between protection, clear and refusal. Reasons are values. */
+export function planOf(input: PlanInput): Plan {
+  const { finding } = input;
+  const keys = finding?.kind === 'usable' ? finding.choice.chosen.map((c) => c.key) : [];
+  const addresses = input.addresses.map((address): AddressPlan => {
+    const decision = decide(input.policy, input.name, address);
+    return { address, decision, fate: fateOf(input, address, decision) };
+  });
+  return { addresses, keys, finding };
+}
+
+function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate {
+  const exempt = input.exempt(address);
+  if (exempt !== undefined) {
+    return { kind: 'clear', reason: { code: 'exempt', why: `${formatAddress(address)} is ${exempt}, which is never encrypted.` } };
+  }
+  if (decision.group === 'block') {
+    return {
+      kind: 'refuse',
+      reason: {
+        code: 'rule-block',
+        why: `Nothing may pass: ${decision.why}.`,
+        remedy: `Change the rule in the configuration if that is not what you want.`,
+        ede: Ede.BLOCKED,
+      },
+    };
+  }
+  if (!asksForKeys(decision.group)) {
+    return { kind: 'clear', reason: { code: 'rule-clear', why: `We do not begin: ${decision.why}.` } };
+  }
+  const insist = decision.group === 'private';
+  if (input.finding?.kind === 'usable') return { kind: 'protect', insist };
+  const reason: Reason =
+    input.finding?.kind === 'none'
+      ? input.finding.reason
+      : { code: 'key-indeterminate', why: `Whether ${nameText(input.name)} publishes a key is not known.` };
+  if (insist) {
+    return { kind: 'refuse', reason: { ede: Ede.OTHER, ...reason, why: `${reason.why} And ${decision.why}.` } };
+  }
+  // A key that fails validation is a sign of an attack, and still the answer goes out under the opportunistic
+  // groups, with a warning in the log, in `oe status` and in `oe why`. The address itself was validated on its own,
+  // so nobody is misled; SERVFAIL would let whoever can spoil one IPSECKEY answer take the name off the net, while
+  // the same attacker gets no more by spoiling it than by dropping our IKE packets, which also ends in the clear.
+  // Who cannot accept that says `private`.
+  return { kind: 'clear', reason };
+}
+
+function zoneText(zone: string): string {
+  return zone === '' || zone === '.' ? 'the root zone' : `the zone ${zone}`;
+}
