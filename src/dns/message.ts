@@ -1,6 +1,11 @@
 import type { Decoded } from '../wire/error.ts';
-import type { NameKey } from './name.ts';
+import { decoded, type Reader } from '../wire/reader.ts';
+import { Writer } from '../wire/writer.ts';
+import { NameWriter } from './compression.ts';
+import { readName, rootName, type NameKey } from './name.ts';
+import { readRdata } from './rdata-names.ts';
 import type { RRset } from './rrset.ts';
+import { Type } from './types.ts';
 
 export interface Question {
   readonly name: NameKey;
@@ -25,7 +30,14 @@ export interface Edns {
   /** Octets that the sender takes in one UDP datagram. */
   readonly udpSize: number;
   readonly dnssecOk: boolean;
-  readonly options: readonly { readonly code: number; readonly data: Uint8Array }[];
+  /** The first 32 of those that came; owned. */
+  readonly options: readonly EdnsOptionData[];
+}
+
+/** `code`: IANA "dns-parameters", see `EdnsOption`. */
+export interface EdnsOptionData {
+  readonly code: number;
+  readonly data: Uint8Array;
 }
 
 /** RFC 1035 §4.1, RFC 4035 §3, RFC 6891. */
@@ -49,7 +61,209 @@ export interface Message {
   readonly edns?: Edns;
 }
 
-export declare function decodeMessage(octets: Uint8Array): Decoded<Message>;
-export declare function encodeMessage(message: Message): Uint8Array;
-/** Groups records into RRsets in order of appearance, with their RRSIGs. */
-export declare function rrsetsOf(records: readonly ResourceRecord[]): RRset[];
+/** The bits of the header's second word (RFC 1035 §4.1.1, RFC 4035 §3.2). */
+export const HeaderBit = {
+  QR: 0x8000,
+  AA: 0x400,
+  TC: 0x200,
+  RD: 0x100,
+  RA: 0x80,
+  AD: 0x20,
+  CD: 0x10,
+} as const;
+
+/** The DO bit of EDNS (RFC 3225 §3). */
+const dnssecOkBit = 0x8000;
+
+/** A list of options longer than this is padding for a parser's time (a denial of service in other resolvers). */
+const maxOptions = 32;
+
+/**
+ * Reads a whole message. Errors: a section that ends early, octets left over, RDLENGTH that does not fit the names
+ * in RDATA, compression that does not lead backwards, more than one OPT or one that is out of place.
+ */
+export function decodeMessage(octets: Uint8Array): Decoded<Message> {
+  return decoded(octets, readMessage);
+}
+
+function readMessage(r: Reader): Message {
+  const id = r.u16();
+  const flags = r.u16();
+  const [questionCount, answerCount, authorityCount, additionalCount] = [r.u16(), r.u16(), r.u16(), r.u16()];
+  const questions = Array.from({ length: questionCount }, () => readQuestion(r));
+  const answer = Array.from({ length: answerCount }, () => readRecord(r));
+  const authority = Array.from({ length: authorityCount }, () => readRecord(r));
+  const additional: ResourceRecord[] = [];
+  let opt: { readonly edns: Edns; readonly rcodeHigh: number } | undefined;
+  for (let i = 0; i < additionalCount; i++) {
+    const head = readRecordHead(r);
+    if (head.type !== Type.OPT) {
+      additional.push(withRdata(r, head));
+      continue;
+    }
+    if (opt !== undefined) r.fail('a second OPT record'); // RFC 6891 §6.1.1
+    if (head.owner !== rootName) r.fail('an OPT record that is not at the root');
+    opt = readOpt(r, head);
+  }
+  return {
+    id,
+    response: (flags & HeaderBit.QR) !== 0,
+    opcode: (flags >> 11) & 15,
+    authoritative: (flags & HeaderBit.AA) !== 0,
+    truncated: (flags & HeaderBit.TC) !== 0,
+    recursionDesired: (flags & HeaderBit.RD) !== 0,
+    recursionAvailable: (flags & HeaderBit.RA) !== 0,
+    authenticData: (flags & HeaderBit.AD) !== 0,
+    checkingDisabled: (flags & HeaderBit.CD) !== 0,
+    rcode: (flags & 15) | ((opt?.rcodeHigh ?? 0) << 4),
+    questions,
+    answer,
+    authority,
+    additional,
+    ...(opt && { edns: opt.edns }),
+  };
+}
+
+/** A question of the question section (RFC 1035 §4.1.2). */
+export function readQuestion(r: Reader): Question {
+  return { name: readName(r), type: r.u16(), class: r.u16() };
+}
+
+interface RecordHead {
+  readonly owner: NameKey;
+  readonly type: number;
+  readonly class: number;
+  readonly ttl: number;
+}
+
+function readRecordHead(r: Reader): RecordHead {
+  return { owner: readName(r), type: r.u16(), class: r.u16(), ttl: r.u32() };
+}
+
+function readRecord(r: Reader): ResourceRecord {
+  const head = readRecordHead(r);
+  if (head.type === Type.OPT) r.fail('an OPT record outside the additional section');
+  return withRdata(r, head);
+}
+
+function withRdata(r: Reader, head: RecordHead): ResourceRecord {
+  const rdata = readRdata(r.sub(r.u16()), head.type);
+  return { ...head, ttl: head.ttl > 0x7fff_ffff ? 0 : head.ttl, rdata };
+}
+
+function readOpt(r: Reader, head: RecordHead): { readonly edns: Edns; readonly rcodeHigh: number } {
+  const body = r.sub(r.u16());
+  const options: EdnsOptionData[] = [];
+  while (body.remaining > 0 && options.length < maxOptions) {
+    options.push({ code: body.u16(), data: body.octets(body.u16()).slice() });
+  }
+  return {
+    edns: {
+      version: (head.ttl >>> 16) & 0xff,
+      udpSize: head.class,
+      dnssecOk: (head.ttl & dnssecOkBit) !== 0,
+      options,
+    },
+    rcodeHigh: head.ttl >>> 24,
+  };
+}
+
+/** Writes a message, its names compressed. Throws RangeError for an RCODE above 15 without `edns`. */
+export function encodeMessage(message: Message): Uint8Array {
+  const { edns } = message;
+  if (message.rcode > 15 && edns === undefined) throw new RangeError(`RCODE ${message.rcode} wants EDNS`);
+  const w = new Writer();
+  const names = new NameWriter(w);
+  w.u16(message.id);
+  w.u16(
+    (message.response ? HeaderBit.QR : 0) |
+      (message.opcode << 11) |
+      (message.authoritative ? HeaderBit.AA : 0) |
+      (message.truncated ? HeaderBit.TC : 0) |
+      (message.recursionDesired ? HeaderBit.RD : 0) |
+      (message.recursionAvailable ? HeaderBit.RA : 0) |
+      (message.authenticData ? HeaderBit.AD : 0) |
+      (message.checkingDisabled ? HeaderBit.CD : 0) |
+      (message.rcode & 15),
+  );
+  w.u16(message.questions.length);
+  w.u16(message.answer.length);
+  w.u16(message.authority.length);
+  w.u16(message.additional.length + (edns ? 1 : 0));
+  for (const question of message.questions) {
+    names.name(question.name);
+    w.u16(question.type);
+    w.u16(question.class);
+  }
+  for (const record of [...message.answer, ...message.authority, ...message.additional]) {
+    names.name(record.owner);
+    w.u16(record.type);
+    w.u16(record.class);
+    w.u32(record.ttl);
+    names.rdata(record.type, record.rdata);
+  }
+  if (edns) encodeOpt(w, edns, message.rcode);
+  return w.finish();
+}
+
+/** The OPT record (RFC 6891 §6.1.2) with the upper bits of `rcode`. */
+export function encodeOpt(w: Writer, edns: Edns, rcode: number): void {
+  w.u8(0);
+  w.u16(Type.OPT);
+  w.u16(edns.udpSize);
+  w.u32((((rcode >> 4) << 24) | (edns.version << 16) | (edns.dnssecOk ? dnssecOkBit : 0)) >>> 0);
+  w.lengthPrefixed16(() => {
+    for (const { code, data } of edns.options) {
+      w.u16(code);
+      w.lengthPrefixed16(() => {
+        w.octets(data);
+      });
+    }
+  });
+}
+
+/**
+ * Groups records into RRsets in order of appearance, with their RRSIGs. RRSIGs that cover nothing here form sets of
+ * type RRSIG, as in the answer to a question for that type.
+ */
+export function rrsetsOf(records: readonly ResourceRecord[]): RRset[] {
+  const sets = new Map<string, GrowingSet>();
+  const add = (record: ResourceRecord): void => {
+    const key = setKey(record, record.type);
+    let set = sets.get(key);
+    if (set === undefined) {
+      const { owner, type, class: class_, ttl } = record;
+      set = { owner, type, class: class_, ttl, rdatas: new Map(), signatures: new Map() };
+      sets.set(key, set);
+    }
+    set.ttl = Math.min(set.ttl, record.ttl);
+    set.rdatas.set(record.rdata.toHex(), record.rdata);
+  };
+  for (const record of records) if (record.type !== Type.RRSIG) add(record);
+  for (const record of records) {
+    if (record.type !== Type.RRSIG) continue;
+    const covered = ((record.rdata[0] ?? 0) << 8) | (record.rdata[1] ?? 0);
+    const set = covered === Type.RRSIG ? undefined : sets.get(setKey(record, covered));
+    if (set === undefined) add(record);
+    else set.signatures.set(record.rdata.toHex(), record.rdata);
+  }
+  return [...sets.values()].map((set) => ({
+    ...set,
+    rdatas: [...set.rdatas.values()],
+    signatures: [...set.signatures.values()],
+  }));
+}
+
+/** RDATA by its hexadecimal text, which takes doubles out. */
+interface GrowingSet {
+  readonly owner: NameKey;
+  readonly type: number;
+  readonly class: number;
+  ttl: number;
+  readonly rdatas: Map<string, Uint8Array>;
+  readonly signatures: Map<string, Uint8Array>;
+}
+
+function setKey(record: ResourceRecord, type: number): string {
+  return `${type} ${record.class} ${record.owner}`;
+}
