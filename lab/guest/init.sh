@@ -1,0 +1,24 @@
+#!/bin/sh
+# The first process of the lab's kernel: makes the usual mounts, loads what IPsec needs, runs /lab/out/command
+# and switches off. What the command prints goes to the console between the two lines that the host waits for.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+for d in /dev/shm /run /tmp /var/tmp; do mount -t tmpfs tmpfs $d; done
+mkdir -p /run/lock /run/netns
+ln -sfn /proc/self/fd /dev/fd
+hostname lab
+ip link set lo up
+modprobe -a $(echo "$MODULES" | tr , ' ') 2>/lab/out/modprobe.log
+echo 0 >/proc/sys/kernel/printk
+ulimit -n 65536
+echo '#lab begin'
+sh /lab/out/command
+echo $? >/lab/out/exit-code
+echo '#lab end'
+sync
+echo o >/proc/sysrq-trigger
+sleep 10

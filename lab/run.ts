@@ -1,0 +1,94 @@
+/**
+ * `npm run lab`: boots the lab's kernel and runs the scenarios in it; exits 1 when one fails.
+ *
+ *   npm run lab                          every scenario
+ *   npm run lab -- a b                   those whose file begins with these letters
+ *   npm run lab -- --report FILE         writes {"passed": N, "failed": N} as well
+ *   npm run lab -- --exec 'COMMAND'      runs COMMAND in the kernel instead, from the checkout's root
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { cacheDirectory, ensureRoot } from './root.ts';
+import { bootUml } from './uml.ts';
+
+interface Report {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    report: { type: 'string' },
+    exec: { type: 'string' },
+    out: { type: 'string' },
+    timeout: { type: 'string', default: '480' },
+  },
+});
+
+const out = resolve(
+  values.out ?? join(cacheDirectory(), values.exec === undefined ? 'last' : `exec-${process.pid}`),
+);
+const root = await ensureRoot(console.log);
+if (!root.ok) {
+  console.log(`The lab did not run: ${root.why}`);
+  report({ passed: 0, failed: 0 });
+  process.exitCode = values.exec === undefined ? 0 : 1;
+} else if (values.exec !== undefined) {
+  const ran = await bootUml({
+    root: root.directory,
+    out,
+    command: `cd /oe && export PATH="/oe/node_modules/node/bin:$PATH"\n${values.exec}\n`,
+    timeoutMs: Number(values.timeout) * 1000,
+    line: console.log,
+  });
+  if (ran.trouble !== undefined) console.error(ran.trouble);
+  if (values.out === undefined) rmSync(out, { recursive: true, force: true });
+  process.exitCode = ran.code ?? 1;
+} else {
+  process.exitCode = await scenarios(root.directory);
+}
+
+async function scenarios(directory: string): Promise<number> {
+  const names = readdirSync(join(import.meta.dirname, 'scenarios'))
+    .filter(
+      (file) =>
+        file.endsWith('.ts') && (positionals.length === 0 || positionals.some((p) => file.startsWith(p))),
+    )
+    .map((file) => file.slice(0, -3))
+    .sort();
+  if (names.length === 0) {
+    console.error(`No scenario begins with ${positionals.join(' or ')}.`);
+    return 64;
+  }
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  console.log(`Booting the lab's kernel for ${names.length} scenarios (logs and recordings in ${out}) …`);
+  const ran = await bootUml({
+    root: directory,
+    out,
+    command: `cd /oe && exec /oe/node_modules/node/bin/node /oe/lab/guest/main.ts ${names.join(' ')}\n`,
+    timeoutMs: Number(values.timeout) * 1000,
+    line: console.log,
+  });
+  if (ran.trouble !== undefined) console.error(ran.trouble);
+  const result = readReport();
+  // A scenario that the kernel never came to counts as failed.
+  const failed = Math.max(result.failed, names.length - result.passed);
+  report({ passed: result.passed, failed });
+  console.log(`The lab: ${result.passed} passed, ${failed} failed (${Math.round(ran.tookMs / 1000)} s).`);
+  return failed === 0 ? 0 : 1;
+}
+
+function readReport(): Report {
+  try {
+    return JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')) as Report;
+  } catch {
+    return { passed: 0, failed: 0 };
+  }
+}
+
+function report(result: Report): void {
+  if (values.report !== undefined) writeFileSync(values.report, JSON.stringify(result));
+}
