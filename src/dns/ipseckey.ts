@@ -43,7 +43,7 @@ export function decodeIpseckey(rdata: Uint8Array): Decoded<Ipseckey> {
     const gatewayType = r.u8();
     const algorithm = r.u8();
     const gateway = readGateway(r, gatewayType);
-    const key = r.rest().slice();
+    const key = new Uint8Array(r.rest());
     if (algorithm === IpseckeyAlgorithm.NONE && key.length > 0) r.fail('a key of no algorithm');
     return { precedence, gateway, algorithm, key };
   });

@@ -155,7 +155,7 @@ function readOpt(r: Reader, head: RecordHead): { readonly edns: Edns; readonly r
   const body = r.sub(r.u16());
   const options: EdnsOptionData[] = [];
   while (body.remaining > 0 && options.length < maxOptions) {
-    options.push({ code: body.u16(), data: body.octets(body.u16()).slice() });
+    options.push({ code: body.u16(), data: new Uint8Array(body.octets(body.u16())) });
   }
   return {
     edns: {

@@ -45,7 +45,8 @@ export function nameOf(text: string): NameKey | undefined {
       const digits = /^\d{3}/.exec(text.slice(i + 1, i + 4))?.[0];
       const value = digits === undefined ? text.charCodeAt(i + 1) : Number(digits);
       // A digit that begins no \DDD, and a backslash that ends the text, mean nothing.
-      if (!(value <= 255) || (digits === undefined && /\d/.test(text.charAt(i + 1)))) return undefined;
+      if (!(value <= 255) || (digits === undefined && !/[^\d\u0080-\uffff]/.test(text.charAt(i + 1))))
+        return undefined;
       label += String.fromCharCode(value);
       i += digits === undefined ? 1 : 3;
     } else {

@@ -61,7 +61,8 @@ interface Piece {
  */
 export function readRdata(r: Reader, type: number): Uint8Array {
   const layout = layouts.get(type);
-  if (layout === undefined) return r.rest().slice();
+  // Not slice(), which does not copy where Node gave us one of its Buffers.
+  if (layout === undefined) return new Uint8Array(r.rest());
   const parts = layout.fields.map((field) => {
     if (field === 'name') return readNameOctets(r);
     return r.octets(field === 'string' ? 1 + (r.octetsAll[r.offset] ?? 0) : field);

@@ -226,7 +226,7 @@ function questionOctetsOf(octets: Uint8Array): Uint8Array | undefined {
     r.skip(4);
     const end = r.offset;
     r.rest();
-    return octets.slice(headerOctets, end);
+    return new Uint8Array(octets.subarray(headerOctets, end));
   });
   return question.ok ? question.value : undefined;
 }
