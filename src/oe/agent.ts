@@ -1,25 +1,22 @@
-import type { TrustAnchor } from '../dns/anchors.ts';
 import type { Question } from '../dns/message.ts';
-import { nameText, type NameKey } from '../dns/name.ts';
+import type { NameKey } from '../dns/name.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
 import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
-import { Class, Type } from '../dns/types.ts';
+import { Class, Ede, Rcode, Type } from '../dns/types.ts';
 import type { ChildSa } from '../ike/child.ts';
-import { IkeEndpoint, type EndpointEffect, type EndpointInput, type HostIdentity } from '../ike/endpoint.ts';
-import { KernelLedger } from '../kernel/ledger.ts';
-import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
+import { IkeEndpoint, type EndpointEffect, type EndpointInput } from '../ike/endpoint.ts';
+import { KernelLedger, type StandingRule } from '../kernel/ledger.ts';
+import type { KernelEvent, KernelOp } from '../kernel/port.ts';
 import type { LogEvent } from '../log.ts';
-import { formatAddress, sameAddress, type Endpoint, type IpAddress } from '../net/address.ts';
+import { formatAddress, type IpAddress } from '../net/address.ts';
 import { hostPrefix } from '../net/prefix.ts';
-import type { PublicKey } from '../net/public-key.ts';
-import type { Random } from '../random.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
+import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
 import { exemption } from './exempt.ts';
 import { Gate, type LookupRecord, type Outcome } from './gate.ts';
 import { PeerKeys } from './peer-keys.ts';
-import { defaultPeerLimits, Peers, provedBy, type Moment, type Peer } from './peers.ts';
-import { admitsPeer, decideInbound, prefixRules, type Policy } from './policy.ts';
-import { listed } from './text.ts';
+import { defaultPeerLimits, Peers, type Moment } from './peers.ts';
+import { admitsPeer, decideInbound, prefixRules } from './policy.ts';
 
 /**
  * The agent: resolver, IKE endpoint, kernel ledger and the gate between them, as one state machine. It is fed inputs
@@ -43,6 +40,7 @@ export class Agent {
 
   readonly #clients = new Map<number, Client>();
   readonly #batches = new Map<number, Batch>();
+  /** Addresses to which nothing may pass without protection, whatever else the rules say of their prefix. */
   readonly #blocks = new Map<string, IpAddress>();
   readonly #counters: Record<string, number> = {};
   #nextId = 1;
@@ -71,7 +69,6 @@ export class Agent {
       },
       { ...defaultPeerLimits, budgetMs: options.budgetMs },
     );
-    const exempt = (address: IpAddress): string | undefined => this.#exempt(address);
     this.#gate = new Gate(
       {
         lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
@@ -93,7 +90,8 @@ export class Agent {
         policy: options.policy,
         budgetMs: options.budgetMs,
         privateBudgetMs: options.privateBudgetMs,
-        exempt,
+        exempt: (address) => this.#exempt(address),
+        unavailable: (address) => this.#unavailable(address),
       },
     );
     this.#peerKeys = new PeerKeys({
@@ -142,7 +140,7 @@ export class Agent {
   }
 
   /** The inbound and outbound state of every SA that stands. */
-  states(): { readonly peer: Peer; readonly inbound: StateId; readonly outbound: StateId }[] {
+  states(): LiveStates[] {
     return [...this.#peers.all()].flatMap((peer) =>
       peer.live.map(({ child }) => ({
         peer,
@@ -166,6 +164,9 @@ export class Agent {
       case 'query':
         this.#query(input.query, input.octets, input.limitOctets);
         return;
+      case 'gone':
+        if (this.#clients.delete(input.query)) this.#gate.forget(input.query);
+        return;
       case 'look':
         this.#look(input.request, input.name);
         return;
@@ -183,10 +184,16 @@ export class Agent {
         this.#locals = input.addresses;
         return;
       case 'spi':
-        this.#work.push({ to: 'endpoint', input: { kind: 'spiAllocated', request: input.request, spi: input.spi } });
+        this.#work.push({
+          to: 'endpoint',
+          input: { kind: 'spiAllocated', request: input.request, spi: input.spi },
+        });
         return;
       case 'noSpi':
-        this.#work.push({ to: 'endpoint', input: { kind: 'spiRefused', request: input.request, why: input.why } });
+        this.#work.push({
+          to: 'endpoint',
+          input: { kind: 'spiRefused', request: input.request, why: input.why },
+        });
         return;
       case 'applied':
         this.#applied(input.batch);
@@ -201,6 +208,7 @@ export class Agent {
         this.#peers.forgive(input.peer);
         return;
       case 'stop':
+        if (this.#stopping) return;
         this.#stopping = true;
         this.#log({ level: 'info', event: 'agent.stopping' });
         this.#work.push({ to: 'endpoint', input: { kind: 'close' } }, { to: 'end' });
@@ -239,10 +247,18 @@ export class Agent {
 
   #query(query: number, octets: Uint8Array, limitOctets: number): void {
     this.#count('queries');
+    if (this.#stopping) return;
     const decoded = decodeQuery(octets);
     if (decoded.kind === 'drop') return;
     if (decoded.kind === 'error') {
       this.#effects.push({ kind: 'answer', query, octets: decoded.octets });
+      return;
+    }
+    if (this.#clients.size >= clientsAtOnce) {
+      this.#count('queriesRefused');
+      const ede = { code: Ede.OTHER, text: 'too many lookups are open' };
+      const octets = encodeRefusal(decoded.query, Rcode.SERVFAIL, ede, { limitOctets });
+      this.#effects.push({ kind: 'answer', query, octets });
       return;
     }
     this.#clients.set(query, { kind: 'client', query: decoded.query, limitOctets });
@@ -334,9 +350,13 @@ export class Agent {
   }
 
   #install(child: ChildSa, part: 'inbound' | 'outbound' | 'both'): void {
-    // Whoever may not be reached in the clear may not be reached through an SA that proves something else either.
-    if (!this.#peers.admits(child.peer, child.peerAuth)) {
-      const why = `a rule wants ${formatAddress(child.peer)} to prove the key that DNS publishes, and it did not`;
+    const why = this.#stopping ? 'oe is stopping' : this.#peers.refusal(child, this.#at.now);
+    if (why !== undefined) {
+      this.#count('refusedByRule');
+      this.#peers.story(child.peer, `the SA is not taken: ${why}`, this.#at);
+      this.#log({ level: 'warn', event: 'child.refused', peer: child.peer, why });
+      // What an earlier part of the same child has put there must not stay.
+      this.#apply(this.#ledger.remove(child), { what: 'other' });
       this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child, why } });
       return;
     }
@@ -407,17 +427,17 @@ export class Agent {
     this.#work.push({ to: 'gate', address });
   }
 
-  /** Brings the kernel's standing rules in line: what configuration says by prefix, resolvers, private hosts. */
+  /** Brings the kernel's standing rules in line: resolvers, what configuration says by prefix, private hosts. */
   #applyRules(batch: Batch): void {
     const { policy, upstreams } = this.#options;
-    const rules = [
-      ...upstreams.map((u) => ({ prefix: hostPrefix(u.address), group: 'clear' as const })),
-      ...prefixRules(policy).flatMap(({ prefix, rule }) => {
-        const group = rule.group === 'private' || rule.group === 'block' ? rule.group : rule.group === 'clear' ? ('clear' as const) : undefined;
-        return group === undefined ? [] : [{ prefix, group }];
-      }),
-      ...[...this.#blocks.values()].map((a) => ({ prefix: hostPrefix(a), group: 'private' as const })),
-    ];
+    const rules: StandingRule[] = upstreams.map((u) => ({ prefix: hostPrefix(u.address), group: 'clear' }));
+    for (const { prefix, rule } of prefixRules(policy)) {
+      const { group } = rule;
+      // Between the two groups that may go either way the kernel has no say: an SA's own policies decide.
+      if (group === 'clear' || group === 'private' || group === 'block') rules.push({ prefix, group });
+    }
+    for (const address of this.#blocks.values())
+      rules.push({ prefix: hostPrefix(address), group: 'private' });
     this.#apply(this.#ledger.setRules(rules), batch);
   }
 
@@ -427,9 +447,10 @@ export class Agent {
     // Who answers us may always speak; who begins must be let in by the rules.
     if (peer?.attempt === undefined && (peer?.live.length ?? 0) === 0) {
       const decision = decideInbound(this.#options.policy, address);
-      if (this.#exempt(address) !== undefined || !admitsPeer(decision.group)) {
+      const closed = this.#exempt(address) ?? this.#unavailable(address);
+      if (closed !== undefined || !admitsPeer(decision.group)) {
         this.#count('ikeRefused');
-        this.#log({ level: 'debug', event: 'ike.refused', peer: address, why: decision.why });
+        this.#log({ level: 'debug', event: 'ike.refused', peer: address, why: closed ?? decision.why });
         return;
       }
     }
@@ -463,6 +484,14 @@ export class Agent {
     );
   }
 
+  /** Why nothing can be protected for addresses of this family, as a clause. */
+  #unavailable(address: IpAddress): string | undefined {
+    const { esp4, esp6, suites } = this.#options.capabilities;
+    const esp = address.family === 4 ? esp4 : esp6;
+    if (!esp.available) return `the kernel has no ESP for IPv${address.family}: ${esp.why}`;
+    return suites.length === 0 ? 'the kernel has no encryption algorithm that ESP can use' : undefined;
+  }
+
   #count(what: string): void {
     this.#counters[what] = (this.#counters[what] ?? 0) + 1;
   }
@@ -470,4 +499,38 @@ export class Agent {
   #log(event: LogEvent): void {
     this.#effects.push({ kind: 'log', event });
   }
+}
+
+/** One thing that a part has to do because of what another did. */
+type Work =
+  | { readonly to: 'resolver'; readonly input: ResolverInput }
+  | { readonly to: 'endpoint'; readonly input: EndpointInput }
+  /** Something about the peer is different. */
+  | { readonly to: 'gate'; readonly address: IpAddress }
+  /** Take everything out of the kernel. */
+  | { readonly to: 'end' };
+
+/** Who waits for an outcome of the gate. */
+type Client =
+  | { readonly kind: 'client'; readonly query: ClientQuery; readonly limitOctets: number }
+  | { readonly kind: 'look'; readonly request: number; readonly look: { open: number } };
+
+/** What the kernel's word about an `apply` means. */
+type Batch =
+  | { readonly what: 'child'; readonly child: ChildSa; readonly part: 'inbound' | 'outbound' | 'both' }
+  | { readonly what: 'block'; readonly addresses: readonly IpAddress[] }
+  | { readonly what: 'end' }
+  | { readonly what: 'other' };
+
+/** Local programs can make us wait for their sake; this many at a time (THREATS A.26). */
+const clientsAtOnce = 10_000;
+
+function answerOctets(client: Extract<Client, { kind: 'client' }>, outcome: Outcome): Uint8Array {
+  const { query, limitOctets } = client;
+  if (outcome.kind === 'refuse') return encodeRefusal(query, outcome.rcode, outcome.ede, { limitOctets });
+  // Who validates for himself needs the RRset as it was signed; for everybody else the blocked addresses are left out.
+  const validates = query.edns?.dnssecOk === true || query.cd;
+  const resolution = validates ? outcome.resolution : (outcome.reduced ?? outcome.resolution);
+  const { ttlLimit } = outcome;
+  return encodeAnswer(query, resolution, { limitOctets, ...(ttlLimit === undefined ? {} : { ttlLimit }) });
 }

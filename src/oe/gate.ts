@@ -2,11 +2,21 @@ import type { Resolution } from '../dns/resolver.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
 import type { Question } from '../dns/message.ts';
 import type { RRset } from '../dns/rrset.ts';
-import { Class, Ede, Rcode, Type, typeName } from '../dns/types.ts';
+import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../dns/types.ts';
 import { addressOf, formatAddress, type IpAddress } from '../net/address.ts';
 import { earliest, later, type Deadline, type Instant } from '../time.ts';
 import type { Moment, Peer, Peers } from './peers.ts';
-import { keysFrom, planOf, unsignedZone, wantedKey, type AddressPlan, type KeyFinding, type Plan, type Reason } from './plan.ts';
+import {
+  keysFrom,
+  planOf,
+  unsignedZone,
+  wantedKey,
+  type AddressPlan,
+  type KeyFinding,
+  type Plan,
+  type Reason,
+  type WantedAddress,
+} from './plan.ts';
 import { decide, mayProtect, type Policy } from './policy.ts';
 import { counted, duration, listed } from './text.ts';
 
@@ -58,6 +68,7 @@ export class Gate {
       arrived: { addresses: [], key: false },
       early: new Map(),
       evidence: new Map(),
+      evidenceAsked: new Set(),
       evidenceIds: new Set(),
       plan: undefined,
       waitUntil: undefined,
@@ -87,6 +98,7 @@ export class Gate {
     this.#prepare(lookup, at);
   }
 
+  /** The lookup `id` is answered; one that is not (or no longer) ours is ignored. */
   resolved(id: number, resolution: Resolution, at: Moment): void {
     const pending = this.#ids.get(id);
     if (!pending) return;
@@ -118,7 +130,8 @@ export class Gate {
   peerChanged(address: IpAddress, at: Moment): void {
     const text = formatAddress(address);
     for (const lookup of [...this.#open.values()]) {
-      if (lookup.plan?.addresses.some((a) => formatAddress(a.address) === text) === true) this.#advance(lookup, at);
+      if (lookup.plan?.addresses.some((a) => formatAddress(a.address) === text) === true)
+        this.#advance(lookup, at);
     }
   }
 
@@ -138,7 +151,8 @@ export class Gate {
     const all = [...this.#open.values(), ...this.#finished.values()];
     const found = new Map<number, LookupRecord>();
     for (const record of all) {
-      if (record.question.name === name && !found.has(record.question.type)) found.set(record.question.type, record);
+      if (record.question.name === name && !found.has(record.question.type))
+        found.set(record.question.type, record);
     }
     return [...found.values()];
   }
@@ -169,7 +183,8 @@ export class Gate {
       });
       return;
     }
-    const wantsKeys = question.class === Class.IN && hasAddresses(question.type) && mayProtect(policy, question.name);
+    const wantsKeys =
+      question.class === Class.IN && hasAddresses(question.type) && mayProtect(policy, question.name);
     if (!wantsKeys) {
       lookup.keyState = 'notWanted';
     } else if (decision.group !== 'private' && this.#doors.knownInsecure(question.name)) {
@@ -203,8 +218,15 @@ export class Gate {
     lookup.resolution = resolution;
     lookup.arrived.addresses = addressesIn(resolution.answer);
     const found = lookup.arrived.addresses.map(formatAddress);
-    const what = found.length > 0 ? listed(found) : `no address (${resolution.rcode === 0 ? 'no such record' : rcodeText(resolution.rcode)})`;
-    step(lookup, at, `${typeName(lookup.question.type)} is ${resolution.verdict.status}${from(resolution)}: ${what}`);
+    const what =
+      found.length > 0
+        ? listed(found)
+        : `no address (${resolution.rcode === 0 ? 'no such record' : rcodeName(resolution.rcode)})`;
+    step(
+      lookup,
+      at,
+      `${typeName(lookup.question.type)} is ${resolution.verdict.status}${from(resolution)}: ${what}`,
+    );
   }
 
   #keyResolved(lookup: Lookup, resolution: Resolution, at: Moment): void {
@@ -212,19 +234,29 @@ export class Gate {
     lookup.keyState = 'known';
     const count = resolution.answer.reduce((n, s) => n + (s.type === Type.IPSECKEY ? s.rdatas.length : 0), 0);
     const what = count > 0 ? counted(count, 'key') : 'no key is published';
-    step(lookup, at, `IPSECKEY is ${resolution.verdict.status}${from(resolution)}: ${resolution.verdict.status === 'bogus' ? resolution.verdict.why : what}`);
+    step(
+      lookup,
+      at,
+      `IPSECKEY is ${resolution.verdict.status}${from(resolution)}: ${resolution.verdict.status === 'bogus' ? resolution.verdict.why : what}`,
+    );
   }
 
   /** Lets IKE_SA_INIT leave early, where addresses and a key have arrived and the rules want protection. */
   #prepare(lookup: Lookup, at: Moment): void {
     if (!lookup.arrived.key || lookup.keyState !== 'asking' || lookup.plan) return;
     for (const address of lookup.arrived.addresses.slice(0, addressesAtOnce)) {
-      if (lookup.early.has(formatAddress(address)) || this.#options.exempt(address) !== undefined) continue;
+      if (lookup.early.has(formatAddress(address))) continue;
+      if (this.#options.exempt(address) !== undefined || this.#options.unavailable(address) !== undefined)
+        continue;
       const { group } = decide(this.#options.policy, lookup.question.name, address);
       if (group !== 'private' && group !== 'private-or-clear') continue;
       lookup.early.set(formatAddress(address), address);
-      step(lookup, at, `a key has arrived, not validated yet: IKE_SA_INIT to ${formatAddress(address)} need not wait for that`);
-      this.#peers.prepare(address, lookup.question.name, at);
+      step(
+        lookup,
+        at,
+        `a key has arrived, not validated yet: IKE_SA_INIT to ${formatAddress(address)} need not wait for that`,
+      );
+      this.#peers.prepare(address, at);
     }
   }
 
@@ -241,33 +273,37 @@ export class Gate {
       this.#pass(lookup, at, resolution);
       return;
     }
-    if (lookup.keyState === 'asking' && !this.#keyIsLate(lookup, at)) {
-      this.#prepare(lookup, at);
-      return;
+    if (!lookup.plan) {
+      let finding = this.#finding(lookup, addresses);
+      if (isOpen(finding)) {
+        if (!this.#keyIsLate(lookup, at)) {
+          this.#prepare(lookup, at);
+          if (finding !== 'asking') this.#askForEvidence(lookup, finding.wanted, at);
+          return;
+        }
+        finding = this.#finding(lookup, addresses);
+      }
+      if (isOpen(finding)) return; // never after keyIsLate
+      lookup.plan = this.#plan(lookup, addresses, finding, at);
     }
-    const finding = this.#finding(lookup, addresses);
-    if (finding?.kind === 'wanting') {
-      this.#askForEvidence(lookup, finding, at);
-      return;
-    }
-    lookup.plan ??= this.#plan(lookup, addresses, finding, at);
     this.#carryOut(lookup, lookup.plan, resolution, at);
   }
 
-  /** Whether the IPSECKEY question has been waited for long enough; under `private` it never has. */
+  /** Whether the key, or what decides about it, has been waited for long enough; under `private` it never has. */
   #keyIsLate(lookup: Lookup, at: Moment): boolean {
     const { name } = lookup.question;
     if (decide(this.#options.policy, name, undefined).group === 'private') return false;
     const mute = this.#mute.get(name);
-    lookup.keyWaitUntil ??= mute !== undefined && mute > at.now ? at.now : later(at.now, this.#options.budgetMs);
+    lookup.keyWaitUntil ??=
+      mute !== undefined && mute > at.now ? at.now : later(at.now, this.#options.budgetMs);
     if (at.now < lookup.keyWaitUntil) return false;
     lookup.keyState = 'late';
     remember(this.#mute, name, later(at.now, muteMs), muteNames);
-    step(lookup, at, `no answer to IPSECKEY in time`);
+    step(lookup, at, 'whether there is a key was not found out in time');
     return true;
   }
 
-  #finding(lookup: Lookup, addresses: readonly IpAddress[]): KeyFinding | undefined {
+  #finding(lookup: Lookup, addresses: readonly IpAddress[]): KeyFinding | 'asking' | undefined {
     const { name } = lookup.question;
     switch (lookup.keyState) {
       case 'notWanted':
@@ -275,18 +311,23 @@ export class Gate {
       case 'knownInsecure':
         return { kind: 'none', reason: unsignedZone(nameText(name), insecureZone(lookup.resolution)) };
       case 'asking':
+        return 'asking';
       case 'late':
         return {
           kind: 'none',
           reason: {
             code: 'key-indeterminate',
             why: `The resolvers answer the address question for ${nameText(name)}, and not the IPSECKEY question.`,
-            remedy: 'Try `oe doctor`: it asks the resolvers; some drop questions of types that they do not know.',
+            remedy:
+              'Try `oe doctor`: it asks the resolvers; some drop questions of types that they do not know.',
           },
         };
       case 'known': {
         if (!lookup.keyResolution) return undefined;
-        const owners = [name, ...lookup.keyResolution.answer.flatMap((s) => (s.type === Type.IPSECKEY ? [s.owner] : []))];
+        const owners = [
+          name,
+          ...lookup.keyResolution.answer.flatMap((s) => (s.type === Type.IPSECKEY ? [s.owner] : [])),
+        ];
         return keysFrom(name, lookup.keyResolution.verdict, { owners, addresses, evidence: lookup.evidence });
       }
       default:
@@ -294,61 +335,72 @@ export class Gate {
     }
   }
 
-  #askForEvidence(lookup: Lookup, finding: Extract<KeyFinding, { kind: 'wanting' }>, at: Moment): void {
+  #askForEvidence(lookup: Lookup, wanted: readonly WantedAddress[], at: Moment): void {
     if (lookup.evidenceIds.size > 0) return;
-    for (const wanted of finding.wanted) {
-      const key = wantedKey(wanted);
+    let spent = false;
+    for (const one of wanted) {
+      const key = wantedKey(one);
+      if (lookup.evidenceAsked.has(key) || lookup.evidence.has(key)) continue;
       // Whoever names many gateways gets a few of them looked at (THREATS A.12).
-      if (lookup.evidence.size + lookup.evidenceIds.size >= evidencePerLookup) {
+      if (lookup.evidenceAsked.size >= evidencePerLookup) {
         lookup.evidence.set(key, []);
+        spent = true;
         continue;
       }
-      step(lookup, at, `asked for ${typeName(wanted.type)} of ${nameText(wanted.name)}, the gateway of a key`);
-      const id = this.#doors.lookup({ name: wanted.name, type: wanted.type, class: Class.IN }, false);
+      lookup.evidenceAsked.add(key);
+      step(lookup, at, `asked for ${typeName(one.type)} of ${nameText(one.name)}, the gateway of a key`);
+      const id = this.#doors.lookup({ name: one.name, type: one.type, class: Class.IN }, false);
       lookup.evidenceIds.add(id);
       this.#ids.set(id, { lookup, what: 'evidence', evidence: key });
     }
-    if (lookup.evidenceIds.size === 0) this.#advance(lookup, at);
+    if (spent && lookup.evidenceIds.size === 0) this.#advance(lookup, at);
   }
 
   #plan(lookup: Lookup, addresses: readonly IpAddress[], finding: KeyFinding | undefined, at: Moment): Plan {
-    const plan = planOf({
-      name: lookup.question.name,
-      policy: this.#options.policy,
-      addresses,
-      finding,
-      exempt: this.#options.exempt,
-    });
+    const { name } = lookup.question;
+    const { policy, exempt, unavailable } = this.#options;
+    const plan = planOf({ name, policy, addresses, finding, exempt, unavailable });
     for (const [text, address] of lookup.early) {
-      const wanted = plan.addresses.some((a) => a.fate.kind === 'protect' && formatAddress(a.address) === text);
+      const wanted = plan.addresses.some(
+        (a) => a.fate.kind === 'protect' && formatAddress(a.address) === text,
+      );
       if (!wanted) this.#peers.giveUp(address, at, 'no key was proved');
     }
-    for (const a of plan.addresses) {
-      if (a.decision.group !== 'private' || a.fate.kind === 'clear') continue;
+    const isProved = lookup.keyResolution?.verdict.status === 'secure';
+    for (const { address, decision, fate } of plan.addresses) {
+      const insist = decision.group === 'private' && fate.kind !== 'clear';
+      if (fate.kind === 'protect') {
+        const until = later(at.now, 1_000 * Math.max(leastKeySeconds, keyTtl(lookup.keyResolution)));
+        this.#peers.claim(address, name, { keys: plan.keys, until, insist }, at);
+      } else if (isProved) {
+        this.#peers.withdraw(address, name);
+      }
+      if (!insist) continue;
       // The block goes in before anything else is tried, and whatever becomes of it.
-      const peer = this.#peers.named(a.address, lookup.question.name, at);
-      peer.insist = true;
-      if (peer.block === 'none') {
+      const peer = this.#peers.insist(address, name, at);
+      if (peer.block === 'none' || peer.block === 'refused') {
         peer.block = 'asked';
-        this.#doors.block(a.address);
+        this.#doors.block(address);
         step(lookup, at, `nothing may pass to ${peer.text} in the clear: a block goes into the kernel`);
       }
     }
     if (plan.finding?.kind === 'none' && plan.finding.reason.code === 'key-bogus') {
-      this.#doors.warn('gate.key.bogus', { name: nameText(lookup.question.name), why: plan.finding.reason.why });
+      this.#doors.warn('gate.key.bogus', { name: nameText(name), why: plan.finding.reason.why });
     }
     return plan;
   }
 
   #carryOut(lookup: Lookup, plan: Plan, resolution: Resolution, at: Moment): void {
     const { name } = lookup.question;
-    const states = plan.addresses.map((a, i) => this.#stateOf(lookup, a, plan, at, i < addressesAtOnce));
+    const states = plan.addresses.map((a, i) => this.#stateOf(a, plan, at, i < addressesAtOnce));
     const waiting = states.filter((s) => s.kind === 'waiting');
     const protectedOnes = states.filter((s) => s.kind === 'protected');
     if (waiting.length > 0) {
       const insist = plan.addresses.some((a) => a.fate.kind === 'protect' && a.fate.insist);
       if (lookup.waitUntil === undefined) {
-        const budget = insist ? this.#options.privateBudgetMs : Math.max(...waiting.map((s) => (s.peer ? this.#peers.budgetMs(s.peer) : 0)));
+        const budget = insist
+          ? this.#options.privateBudgetMs
+          : Math.max(...waiting.map((s) => (s.peer ? this.#peers.budgetMs(s.peer) : 0)));
         lookup.waitUntil = later(at.now, budget);
         if (budget > 0) step(lookup, at, `the answer is held for ${duration(budget)} at the most`);
       }
@@ -364,11 +416,18 @@ export class Gate {
     const usable = states.filter((s) => s.kind === 'protected' || s.kind === 'clear');
     const overdue = waiting.filter((s) => !s.insist);
     if (usable.length === 0 && overdue.length === 0) {
-      const reasons = states.flatMap((s) => (s.kind === 'refused' ? [s.reason] : s.kind === 'waiting' ? [overdueReason(s.address)] : []));
-      this.#refuse(lookup, at, Rcode.SERVFAIL, reasons[0] ?? { code: 'blocked', why: `Nothing may pass to ${nameText(name)}.` });
+      const reasons = states.flatMap((s) =>
+        s.kind === 'refused' ? [s.reason] : s.kind === 'waiting' ? [overdueReason(s.address)] : [],
+      );
+      this.#refuse(
+        lookup,
+        at,
+        Rcode.SERVFAIL,
+        reasons[0] ?? { code: 'blocked', why: `Nothing may pass to ${nameText(name)}.` },
+      );
       return;
     }
-    const order = [...protectedOnes, ...states.filter((s) => s.kind === 'clear'), ...overdue];
+    const order: AddressState[] = [...protectedOnes, ...states.filter((s) => s.kind === 'clear'), ...overdue];
     const last = states.filter((s) => !order.includes(s));
     const [first] = order;
     if (first?.kind === 'protected') {
@@ -382,12 +441,21 @@ export class Gate {
       kind: 'answer',
       resolution: ordered(resolution, everything),
       // Whoever validates for himself needs the whole RRset; anybody else is spared what the kernel blocks.
-      reduced: last.length === 0 ? undefined : ordered(resolution, order.map((s) => s.address), true),
-      ...(lookup.verdict.state === 'encrypted' || plan.finding === undefined || plan.keys.length === 0 ? {} : { ttlLimit: retrySeconds }),
+      reduced:
+        last.length === 0
+          ? undefined
+          : ordered(
+              resolution,
+              order.map((s) => s.address),
+              true,
+            ),
+      ...(lookup.verdict.state === 'encrypted' || plan.finding === undefined || plan.keys.length === 0
+        ? {}
+        : { ttlLimit: retrySeconds }),
     });
   }
 
-  #stateOf(lookup: Lookup, a: AddressPlan, plan: Plan, at: Moment, isTried: boolean): AddressState {
+  #stateOf(a: AddressPlan, plan: Plan, at: Moment, isTried: boolean): AddressState {
     const { address, fate } = a;
     const peer = this.#peers.find(address);
     switch (fate.kind) {
@@ -400,22 +468,25 @@ export class Gate {
       case 'refuse':
         return { kind: 'refused', address, reason: fate.reason };
       case 'protect': {
-        if (!isTried && peer === undefined) {
-          const reason: Reason = { code: 'too-many-addresses', why: `Only the first ${addressesAtOnce} addresses are tried.` };
+        if (peer?.insist === true && peer.block === 'refused')
+          return { kind: 'refused', address, reason: blockRefused(peer) };
+        const standing =
+          isTried || !peer
+            ? this.#peers.protect(address, plan.keys, at)
+            : this.#peers.standing(peer, plan.keys, at.now);
+        if (standing.kind === 'protected') return { kind: 'protected', address };
+        if (standing.kind === 'failed') {
+          const { code, why } = standing.failure;
+          const text = formatAddress(address);
+          const reason: Reason = { code, why: `${text}: ${why}.`, remedy: remedyFor(code, text) };
           return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
         }
-        const standing = this.#peers.protect(address, lookup.question.name, plan.keys, fate.insist, at);
-        if (standing.kind === 'protected') {
-          return { kind: 'protected', address };
+        if (standing.kind === 'none') {
+          const why = `Only the first ${addressesAtOnce} addresses of an answer are tried.`;
+          const reason: Reason = { code: 'too-many-addresses', why };
+          return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
         }
         const now = this.#peers.find(address);
-        if (now?.block === 'refused') {
-          return { kind: 'refused', address, reason: { code: 'block-refused', why: `The kernel took no block for ${now.text}, so nothing is said about it.`, remedy: 'See the log and `oe doctor`.' } };
-        }
-        if (standing.kind === 'failed') {
-          const reason: Reason = { code: standing.failure.code, why: `${formatAddress(address)}: ${standing.failure.why}.`, remedy: remedyFor(standing.failure.code, formatAddress(address)) };
-          return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
-        }
         return { kind: 'waiting', address, peer: now, insist: fate.insist };
       }
       default:
@@ -428,9 +499,24 @@ export class Gate {
     for (const address of lookup.early.values()) this.#peers.giveUp(address, at, 'the name has no address');
     const { verdict } = resolution;
     if (verdict.status === 'bogus' && !lookup.checkingDisabled) {
-      lookup.verdict = { state: 'failed', reason: { code: 'address-bogus', why: `The answer fails DNSSEC validation: ${verdict.why}.`, remedy: 'Ask from another network; if it fails there too, tell whoever runs the zone.', ede: verdict.ede } };
+      lookup.verdict = {
+        state: 'failed',
+        reason: {
+          code: 'address-bogus',
+          why: `The answer fails DNSSEC validation: ${verdict.why}.`,
+          remedy: 'Ask from another network; if it fails there too, tell whoever runs the zone.',
+          ede: verdict.ede,
+        },
+      };
     } else if (resolution.rcode !== Rcode.NOERROR && resolution.rcode !== Rcode.NXDOMAIN) {
-      lookup.verdict = { state: 'failed', reason: { code: 'resolver-failed', why: `The resolvers gave no answer (${rcodeText(resolution.rcode)}${resolution.ede?.text ? `: ${resolution.ede.text}` : ''}).`, remedy: 'Try `oe doctor`: it asks the resolvers.' } };
+      lookup.verdict = {
+        state: 'failed',
+        reason: {
+          code: 'resolver-failed',
+          why: `The resolvers gave no answer (${rcodeName(resolution.rcode)}${resolution.ede?.text ? `: ${resolution.ede.text}` : ''}).`,
+          remedy: 'Try `oe doctor`: it asks the resolvers.',
+        },
+      };
     } else {
       lookup.verdict = { state: 'empty' };
     }
@@ -439,7 +525,11 @@ export class Gate {
 
   #refuse(lookup: Lookup, at: Moment, rcode: number, reason: Reason): void {
     lookup.verdict = { state: 'blocked', reason };
-    this.#release(lookup, at, { kind: 'refuse', rcode, ede: { code: reason.ede ?? Ede.OTHER, text: reason.why } });
+    this.#release(lookup, at, {
+      kind: 'refuse',
+      rcode,
+      ede: { code: reason.ede ?? Ede.OTHER, text: reason.why },
+    });
   }
 
   #release(lookup: Lookup, at: Moment, outcome: Outcome): void {
@@ -477,6 +567,8 @@ export interface GateOptions {
   readonly privateBudgetMs: number;
   /** Why an address is never protected, or undefined. */
   readonly exempt: (address: IpAddress) => string | undefined;
+  /** Why this host cannot protect traffic of the address's family, as a clause, or undefined. */
+  readonly unavailable: (address: IpAddress) => string | undefined;
 }
 
 export type Outcome =
@@ -488,7 +580,11 @@ export type Outcome =
       /** Seconds; shorter than the records say, because we want to be asked again soon. */
       readonly ttlLimit?: number;
     }
-  | { readonly kind: 'refuse'; readonly rcode: number; readonly ede: { readonly code: number; readonly text: string } };
+  | {
+      readonly kind: 'refuse';
+      readonly rcode: number;
+      readonly ede: { readonly code: number; readonly text: string };
+    };
 
 export type LookupVerdict =
   | { readonly state: 'encrypted'; readonly address: IpAddress }
@@ -521,6 +617,7 @@ interface Lookup extends LookupRecord {
   /** Addresses to which IKE_SA_INIT left before the key was proved. */
   readonly early: Map<string, IpAddress>;
   readonly evidence: Map<string, readonly IpAddress[]>;
+  readonly evidenceAsked: Set<string>;
   readonly evidenceIds: Set<number>;
   plan: Plan | undefined;
   waitUntil: Instant | undefined;
@@ -537,13 +634,20 @@ type AddressState =
   | { readonly kind: 'protected'; readonly address: IpAddress }
   | { readonly kind: 'clear'; readonly address: IpAddress; readonly reason: Reason }
   | { readonly kind: 'refused'; readonly address: IpAddress; readonly reason: Reason }
-  | { readonly kind: 'waiting'; readonly address: IpAddress; readonly peer: Peer | undefined; readonly insist: boolean };
+  | {
+      readonly kind: 'waiting';
+      readonly address: IpAddress;
+      readonly peer: Peer | undefined;
+      readonly insist: boolean;
+    };
 
 /** Addresses of one answer that are negotiated with at the same time. */
 const addressesAtOnce = 8;
 /** Once one address is protected, the others have this long to become so too. */
 const graceMs = 30;
 const evidencePerLookup = 4;
+/** A key with a shorter TTL, 0 perhaps, still serves the negotiation for which it was asked (THREATS A.13). */
+const leastKeySeconds = 30;
 /** TTL of an answer that went out in the clear although a key is published: the next lookup may do better. */
 const retrySeconds = 30;
 const recordsKept = 1_024;
@@ -587,7 +691,8 @@ function ordered(resolution: Resolution, addresses: readonly IpAddress[], only =
   };
   const answer = resolution.answer.flatMap((s): RRset[] => {
     if (s.type !== Type.A && s.type !== Type.AAAA) return [s];
-    if (s.rdatas.length < 2) return only && s.rdatas.every((r) => placeOf(r) === Number.POSITIVE_INFINITY) ? [] : [s];
+    if (s.rdatas.length < 2)
+      return only && s.rdatas.every((r) => placeOf(r) === Number.POSITIVE_INFINITY) ? [] : [s];
     const rdatas = s.rdatas
       .map((rdata) => ({ rdata, at: placeOf(rdata) }))
       .filter((r) => !only || r.at !== Number.POSITIVE_INFINITY)
@@ -607,14 +712,35 @@ function overdueReason(address: IpAddress | undefined): Reason {
   };
 }
 
+function blockRefused(peer: Peer): Reason {
+  return {
+    code: 'block-refused',
+    why: `The kernel took no block for ${peer.text}, so nothing is said about it.`,
+    remedy: 'See the log and `oe doctor`.',
+  };
+}
+
+/** Seconds for which the key RRset may be kept, as the resolver says it now. */
+function keyTtl(resolution: Resolution | undefined): number {
+  const ttls = resolution?.answer.map((s) => s.ttl) ?? [];
+  return ttls.length === 0 ? 0 : Math.min(...ttls);
+}
+
 function sharedWithPrivate(peer: Peer): Reason {
-  const [name] = peer.names;
+  const claim = peer.claims.find((c) => c.insist);
   return {
     code: 'address-private',
-    why: `${peer.text} is also the address of ${name === undefined ? 'a name' : nameText(name)} to which nothing may pass in the clear.`,
+    why: `${peer.text} is also the address of ${claim === undefined ? 'a name' : nameText(claim.name)} to which nothing may pass in the clear.`,
     remedy: 'Make the rules of both names agree.',
     ede: Ede.BLOCKED,
   };
+}
+
+/** Whether it takes another answer to know what came of asking for keys. */
+function isOpen(
+  finding: KeyFinding | 'asking' | undefined,
+): finding is 'asking' | Extract<KeyFinding, { kind: 'wanting' }> {
+  return finding === 'asking' || finding?.kind === 'wanting';
 }
 
 function insecureZone(resolution: Resolution | undefined): string {
@@ -623,7 +749,7 @@ function insecureZone(resolution: Resolution | undefined): string {
 
 function deadlineOf(lookup: Lookup): Deadline | undefined {
   if (lookup.released !== undefined) return undefined;
-  const at = lookup.plan ? lookup.waitUntil : lookup.keyState === 'asking' ? lookup.keyWaitUntil : undefined;
+  const at = lookup.plan ? lookup.waitUntil : lookup.keyWaitUntil;
   return at === undefined ? undefined : { at, why: 'gate' };
 }
 
@@ -635,14 +761,9 @@ function from(resolution: Resolution): string {
   return resolution.fromCache ? ' (from the cache)' : '';
 }
 
-function rcodeText(rcode: number): string {
-  const name = Object.entries(Rcode).find(([, n]) => n === rcode)?.[0];
-  return name ?? `RCODE ${rcode}`;
-}
-
 function releaseText(lookup: Lookup, outcome: Outcome, at: Moment): string {
   const after = `after ${duration(at.now - lookup.at.now)}`;
-  if (outcome.kind === 'refuse') return `${rcodeText(outcome.rcode)} ${after}: ${outcome.ede.text}`;
+  if (outcome.kind === 'refuse') return `${rcodeName(outcome.rcode)} ${after}: ${outcome.ede.text}`;
   switch (lookup.verdict?.state) {
     case 'encrypted':
       return `answer released ${after}: the kernel has the SA with ${formatAddress(lookup.verdict.address)}`;

@@ -28,7 +28,12 @@ export class PeerKeys {
       return;
     }
     if (named.kind === 'address' && !sameAddress(named.address, peer)) {
-      this.#answer(query, peer, [], `it calls itself ${formatAddress(named.address)}, which is not where it is`);
+      this.#answer(
+        query,
+        peer,
+        [],
+        `it calls itself ${formatAddress(named.address)}, which is not where it is`,
+      );
       return;
     }
     if (this.#open.size >= searchesAtOnce) {
@@ -124,12 +129,16 @@ function identityOf(id: { readonly type: number; readonly octets: Uint8Array }):
     case IdType.ID_IPV6_ADDR: {
       const wanted = id.type === IdType.ID_IPV4_ADDR ? 4 : 16;
       const address = id.octets.length === wanted ? addressOf(id.octets) : undefined;
-      return address ? { kind: 'address', address } : { problem: `its identity is no address (${id.octets.length} octets)` };
+      return address
+        ? { kind: 'address', address }
+        : { problem: `its identity is no address (${id.octets.length} octets)` };
     }
     case IdType.ID_FQDN: {
       const text = new TextDecoder('latin1').decode(id.octets);
       const name = id.octets.length > 0 && id.octets.length <= 255 ? nameOf(text) : undefined;
-      return name === undefined ? { problem: `its identity is no host name: ${printable(text.slice(0, 80))}` } : { kind: 'name', name };
+      return name === undefined
+        ? { problem: `its identity is no host name: ${printable(text.slice(0, 80))}` }
+        : { kind: 'name', name };
     }
     default:
       return { problem: `its identity is of type ${id.type}, for which there is no key in DNS` };

@@ -1,16 +1,18 @@
 import type { ChildSa, PeerAuth } from '../ike/child.ts';
 import type { EndpointInput } from '../ike/endpoint.ts';
-import type { NameKey } from '../dns/name.ts';
+import { nameText, type NameKey } from '../dns/name.ts';
 import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { samePublicKey, type PublicKey } from '../net/public-key.ts';
-import { later, type Deadline, type Instant, type WallSeconds } from '../time.ts';
+import { later, type Instant, type WallSeconds } from '../time.ts';
 import { duration } from './text.ts';
 
 /**
- * What we know of each address that we have protected, tried to protect, or must not talk to in the clear: the
- * attempt under way, the SAs that stand, what failed and when it may be tried again, and the story of it.
+ * What we know of each address that we have protected, tried to protect, or must not talk to in the clear: which
+ * names lead to it and the keys that they prove, the attempt under way, the SAs that stand, what failed and when it
+ * may be tried again, and the story of it.
  *
- * A peer is *protected for a name* when an SA stands whose other end proved one of that name's keys.
+ * A peer is *protected for a name* when the other end of the SA that carries its traffic proved one of that name's
+ * keys. Two names of one address may publish different keys; neither vouches for the other (THREATS A.8).
  */
 export class Peers {
   readonly #doors: PeersDoors;
@@ -33,18 +35,36 @@ export class Peers {
     return this.#peers.get(formatAddress(address));
   }
 
-  /** Notes that `name` leads to the address. */
-  named(address: IpAddress, name: NameKey, at: Moment): Peer {
+  /** Notes that `name` leads to the address, and what it proves. What it proved before is withdrawn. */
+  claim(address: IpAddress, name: NameKey, claim: Omit<Claim, 'name'>, at: Moment): Peer {
     const peer = this.#of(address, at);
-    if (peer.names[0] !== name) {
-      peer.names = [name, ...peer.names.filter((n) => n !== name)].slice(0, namesPerPeer);
-    }
+    const others = peer.claims.filter((c) => c.name !== name);
+    // A name that insists is never pushed out by others that lead to the same address.
+    const kept = others.length < claimsPerPeer ? others : dropOne(others);
+    peer.claims = [{ name, ...claim }, ...kept];
     return peer;
   }
 
+  /** A rule says `private` of the name: the address may not be reached unprotected, whatever keys there are. */
+  insist(address: IpAddress, name: NameKey, at: Moment): Peer {
+    const peer = this.#of(address, at);
+    const known = peer.claims.find((c) => c.name === name);
+    if (known?.insist !== true) {
+      this.claim(address, name, { keys: [], until: at.now, ...known, insist: true }, at);
+    }
+    peer.insist = true;
+    return peer;
+  }
+
+  /** The name publishes no key (any longer): it vouches for nothing. */
+  withdraw(address: IpAddress, name: NameKey): void {
+    const peer = this.find(address);
+    if (peer) peer.claims = peer.claims.map((c) => (c.name === name ? { ...c, keys: [] } : c));
+  }
+
   /** Begins IKE_SA_INIT before the key is proved: it needs none, and IKE_AUTH will wait. */
-  prepare(address: IpAddress, name: NameKey, at: Moment): void {
-    const peer = this.named(address, name, at);
+  prepare(address: IpAddress, at: Moment): void {
+    const peer = this.#of(address, at);
     if (peer.live.length > 0 || peer.attempt !== undefined || isBackedOff(peer, at.now)) return;
     this.#begin(peer, undefined, at);
   }
@@ -58,40 +78,37 @@ export class Peers {
     this.#doors.changed(peer.address);
   }
 
-  /** Wants the way to the address protected by one of `keys`; says where that stands. */
-  protect(address: IpAddress, name: NameKey, keys: readonly PublicKey[], insist: boolean, at: Moment): Standing {
-    const peer = this.named(address, name, at);
-    // Two names of one address may have different keys: the peer may prove either, each name counts its own only.
-    for (const key of keys) {
-      if (peer.keys.some((k) => samePublicKey(k, key))) continue;
-      peer.keys = [key, ...peer.keys].slice(0, keysPerPeer);
-      const { attempt } = peer;
-      if (attempt?.keys !== undefined && attempt.begun) {
-        attempt.keys = peer.keys;
-        this.#doors.endpoint({ kind: 'keys', attempt: attempt.id, keys: peer.keys });
-      }
-    }
-    if (insist) peer.insist = true;
+  /** Wants the way to the address protected by one of `keys`, which {@link claim} has noted; says where that stands. */
+  protect(address: IpAddress, keys: readonly PublicKey[], at: Moment): Standing {
+    const peer = this.#of(address, at);
     const standing = this.standing(peer, keys, at.now);
     if (standing.kind === 'protected' || standing.kind === 'failed') return standing;
     const { attempt } = peer;
     if (attempt === undefined) {
       this.#begin(peer, keys, at);
-    } else if (attempt.keys === undefined) {
-      attempt.keys = keys;
-      if (attempt.begun) this.#doors.endpoint({ kind: 'keys', attempt: attempt.id, keys });
+    } else {
+      // Another name may have begun it: the peer may prove a key of either, and each counts its own only.
+      const known = attempt.keys ?? [];
+      const fresh = keys.filter((k) => !known.some((o) => samePublicKey(o, k)));
+      if (fresh.length > 0 && known.length < keysPerAttempt) {
+        attempt.keys = [...known, ...fresh];
+        if (attempt.begun) this.#doors.endpoint({ kind: 'keys', attempt: attempt.id, keys: attempt.keys });
+      }
     }
     return { kind: 'negotiating' };
   }
 
   /** How the way to the peer is for a name with these keys. */
   standing(peer: Peer, keys: readonly PublicKey[], now: Instant): Standing {
-    const live = peer.live.find((l) => provedBy(l.peerAuth, keys));
-    if (live) return { kind: 'protected', live };
-    if (peer.failure && isBackedOff(peer, now) && (peer.attempt === undefined || peer.failure.overdue)) {
-      return { kind: 'failed', failure: peer.failure };
+    const [live] = peer.live;
+    if (live && provedBy(live.peerAuth, keys)) return { kind: 'protected', live };
+    const conflict = live && this.#conflict(peer, keys, now);
+    if (conflict !== undefined) return { kind: 'failed', failure: conflictFailure(conflict, now) };
+    const { failure, attempt } = peer;
+    if (failure && isBackedOff(peer, now) && concerns(failure, keys) && (!attempt || failure.overdue)) {
+      return { kind: 'failed', failure };
     }
-    return peer.attempt === undefined ? { kind: 'none' } : { kind: 'negotiating' };
+    return attempt === undefined ? { kind: 'none' } : { kind: 'negotiating' };
   }
 
   /** How long an answer may wait for this peer where clear is allowed. */
@@ -103,11 +120,12 @@ export class Peers {
 
   /** An answer went out without waiting longer; the attempt goes on, and the next lookup need not wait for it. */
   waitedOut(peer: Peer, at: Moment, waitedMs: number): void {
-    if (!peer.attempt || peer.failure?.overdue) return;
+    if (!peer.attempt || (peer.failure?.overdue === true && isBackedOff(peer, at.now))) return;
     this.#remember(peer, at, {
       code: 'no-reply',
       why: `no protection within ${duration(waitedMs)}, the negotiation goes on in the background`,
       overdue: true,
+      keys: peer.attempt.keys,
     });
   }
 
@@ -120,7 +138,7 @@ export class Peers {
     const { attempt } = peer;
     if (!attempt || attempt.begun) return;
     if (local === undefined) {
-      this.#fail(peer, at, 'no-route', `there is no route to ${peer.text} from this host`);
+      this.#fail(peer, attempt, at, 'no-route', `there is no route to ${peer.text} from this host`);
       return;
     }
     this.#start(peer, attempt, local);
@@ -128,25 +146,33 @@ export class Peers {
 
   failed(attemptId: number, code: string, why: string, at: Moment): void {
     const peer = this.#attempts.get(attemptId);
-    if (peer?.attempt?.id === attemptId) this.#fail(peer, at, code, why);
+    if (peer?.attempt?.id === attemptId) this.#fail(peer, peer.attempt, at, code, why);
   }
 
-  established(child: ChildSa, peerAuth: PeerAuth, attemptId: number | undefined, suite: string, at: Moment): void {
+  established(
+    child: ChildSa,
+    peerAuth: PeerAuth,
+    attemptId: number | undefined,
+    suite: string,
+    at: Moment,
+  ): void {
     const peer = this.#of(child.peer, at);
     if (!peer.live.some((l) => l.child.id === child.id)) {
+      if (peer.live.length === 0) peer.since = at.wall;
+      // The kernel's policies send through the SA that came last.
       peer.live = [{ child, peerAuth, suite, since: at.wall }, ...peer.live];
       this.#children.set(child.id, peer);
     }
     peer.source = { local: child.local, until: later(at.now, this.#limits.sourceMs) };
-    const { attempt } = peer;
+    const { attempt, failure } = peer;
     // A crossing attempt of our own is left to the endpoint, which keeps one of the two.
     if (attempt !== undefined && attempt.id === attemptId) {
       const took = at.now - attempt.at;
       peer.tookMs = peer.tookMs === undefined ? took : 0.7 * peer.tookMs + 0.3 * took;
       this.#endAttempt(peer, true);
     }
-    peer.failure = undefined;
-    peer.since = at.wall;
+    // An anonymous peer proves nothing, so it does not undo what is known of the one that the names mean either.
+    if (failure && (peerAuth.kind === 'key' || attempt?.id === attemptId)) peer.failure = undefined;
     this.#doors.changed(peer.address);
   }
 
@@ -155,22 +181,41 @@ export class Peers {
     this.#children.delete(child.id);
     if (!peer) return;
     peer.live = peer.live.filter((l) => l.child.id !== child.id);
-    peer.since = at.wall;
+    if (peer.live.length === 0) peer.since = at.wall;
     this.#doors.changed(peer.address);
   }
 
-  /** Whether an SA whose other end proved this much may carry traffic of the peer (THREATS A.1, A.8). */
-  admits(address: IpAddress, peerAuth: PeerAuth): boolean {
-    const peer = this.find(address);
-    return peer === undefined || !peer.insist || provedBy(peerAuth, peer.keys);
+  /** Why an SA may not carry the traffic of its peer, as a clause; undefined where it may (THREATS A.1, A.8). */
+  refusal(child: ChildSa, now: Instant): string | undefined {
+    const peer = this.find(child.peer);
+    if (!peer || peer.live.some((l) => l.child.id === child.id)) return undefined;
+    const { peerAuth } = child;
+    const insisting = peer.claims.filter((c) => c.insist);
+    if (peer.insist) {
+      // Keys that were proved when the attempt or the SA began may run out while it lasts.
+      const own = peer.attempt?.keys ?? [];
+      const keys = insisting.flatMap((c) =>
+        c.keys.filter(
+          (k) =>
+            c.until > now ||
+            own.some((o) => samePublicKey(o, k)) ||
+            peer.live.some((l) => provedBy(l.peerAuth, [k])),
+        ),
+      );
+      if (!provedBy(peerAuth, keys)) {
+        return `a rule wants ${peer.text} to prove the key that DNS publishes, and it did not`;
+      }
+      return undefined;
+    }
+    const [live] = peer.live;
+    if (live?.peerAuth.kind !== 'key') return undefined;
+    if (peerAuth.kind === 'anonymous')
+      return 'an SA with a proved peer stands, and an anonymous one does not replace it';
+    return this.#conflict(peer, [peerAuth.key], now);
   }
 
-  story(address: IpAddress, now: Instant, text: string, at: Moment): void {
-    tell(this.#of(address, at), now, text);
-  }
-
-  get deadline(): Deadline | undefined {
-    return undefined;
+  story(address: IpAddress, text: string, at: Moment): void {
+    tell(this.#of(address, at), at.now, text);
   }
 
   get attemptCount(): number {
@@ -182,6 +227,21 @@ export class Peers {
     for (const peer of this.#peers.values()) {
       if (address === undefined || sameAddress(peer.address, address)) peer.failure = undefined;
     }
+  }
+
+  /**
+   * Why traffic may not move to an SA that proves one of `keys` alone: the SA that carries it proves a key of
+   * another name, which does not vouch for them. A name under `private` has its way.
+   */
+  #conflict(peer: Peer, keys: readonly PublicKey[], now: Instant): string | undefined {
+    const live = peer.live[0];
+    if (live?.peerAuth.kind !== 'key' || peer.insist) return undefined;
+    for (const claim of peer.claims) {
+      if (claim.until <= now || !provedBy(live.peerAuth, claim.keys)) continue;
+      if (keys.some((k) => claim.keys.some((c) => samePublicKey(c, k)))) continue;
+      return `the SA with ${peer.text} carries the traffic of ${nameText(claim.name)}, which publishes another key for the same address`;
+    }
+    return undefined;
   }
 
   #begin(peer: Peer, keys: readonly PublicKey[] | undefined, at: Moment): void {
@@ -209,23 +269,24 @@ export class Peers {
     });
   }
 
-  #fail(peer: Peer, at: Moment, code: string, why: string): void {
+  #fail(peer: Peer, attempt: Attempt, at: Moment, code: string, why: string): void {
     this.#endAttempt(peer, true);
+    const [live] = peer.live;
     // What a crossing negotiation has brought about meanwhile is no failure.
-    if (!peer.live.some((l) => provedBy(l.peerAuth, peer.keys))) {
-      this.#remember(peer, at, { code, why, overdue: false });
+    if (!live || attempt.keys === undefined || !provedBy(live.peerAuth, attempt.keys)) {
+      this.#remember(peer, at, { code, why, overdue: false, keys: attempt.keys });
     }
     this.#doors.changed(peer.address);
   }
 
-  #remember(peer: Peer, at: Moment, failure: Pick<Failure, 'code' | 'why' | 'overdue'>): void {
+  #remember(peer: Peer, at: Moment, failure: Pick<Failure, 'code' | 'why' | 'overdue' | 'keys'>): void {
     const before = peer.failure;
     // An attempt that outlived its budget and then failed is one failure, not two.
     const count = before === undefined ? 1 : before.overdue ? before.count : before.count + 1;
     const longest = peer.insist ? this.#limits.longestInsistedBackOffMs : this.#limits.longestBackOffMs;
     const pause = Math.min(longest, this.#limits.firstBackOffMs * 2 ** Math.min(count - 1, 20));
     peer.failure = { ...failure, count, at: at.wall, until: later(at.now, pause) };
-    peer.since = at.wall;
+    if (peer.live.length === 0) peer.since = at.wall;
   }
 
   /** `isOver`: the endpoint has ended it already. */
@@ -245,8 +306,7 @@ export class Peers {
     const peer: Peer = {
       address,
       text,
-      names: [],
-      keys: [],
+      claims: [],
       insist: false,
       block: 'none',
       asking: false,
@@ -262,13 +322,17 @@ export class Peers {
     return peer;
   }
 
-  /** Makes room: the oldest that nothing depends on. */
+  /** Makes room: the oldest that nothing depends on; first those that no name of ours leads to. */
   #forgetOne(): void {
+    let oldest: string | undefined;
     for (const [text, peer] of this.#peers) {
       if (peer.live.length > 0 || peer.attempt || peer.insist || peer.asking) continue;
-      this.#peers.delete(text);
-      return;
+      oldest ??= text;
+      if (peer.claims.length > 0) continue;
+      oldest = text;
+      break;
     }
+    if (oldest !== undefined) this.#peers.delete(oldest);
   }
 }
 
@@ -308,18 +372,27 @@ export const defaultPeerLimits: PeerLimits = {
   peers: 20_000,
 };
 
-const namesPerPeer = 8;
-const keysPerPeer = 32;
+const claimsPerPeer = 8;
+const keysPerAttempt = 32;
 const storySteps = 64;
+
+/** What a name says of an address that it leads to. */
+export interface Claim {
+  readonly name: NameKey;
+  /** Proved by DNSSEC; empty: it publishes none that can be used. */
+  readonly keys: readonly PublicKey[];
+  /** The keys are worth nothing from then on: TTL and signatures have run out. */
+  readonly until: Instant;
+  /** Its rule is `private`. */
+  readonly insist: boolean;
+}
 
 /** One address; owned by {@link Peers}, read by status and why. */
 export interface Peer {
   readonly address: IpAddress;
   readonly text: string;
-  /** Latest first. */
-  names: readonly NameKey[];
-  /** Every key that a name of this address has proved. */
-  keys: readonly PublicKey[];
+  /** The names that led here, latest first. */
+  claims: readonly Claim[];
   /** A rule says that nothing may pass unprotected. */
   insist: boolean;
   /** How far the kernel's block is that `insist` wants. */
@@ -327,9 +400,10 @@ export interface Peer {
   asking: boolean;
   source: { readonly local: IpAddress; readonly until: Instant } | undefined;
   attempt: Attempt | undefined;
+  /** The first of them carries what we send. */
   live: readonly LiveChild[];
   failure: Failure | undefined;
-  /** How long a handshake with it takes, averaged. */
+  /** How long a handshake with it takes, ms, averaged. */
   tookMs: number | undefined;
   /** When its present state began. */
   since: WallSeconds;
@@ -356,6 +430,8 @@ export interface Failure {
   readonly why: string;
   /** The attempt still runs, but nobody waits for it any longer. */
   readonly overdue: boolean;
+  /** With which keys it was tried. */
+  readonly keys: readonly PublicKey[] | undefined;
   readonly count: number;
   readonly at: WallSeconds;
   /** Until then nobody waits, and nothing new is tried. */
@@ -379,6 +455,34 @@ export function provedBy(peerAuth: PeerAuth, keys: readonly PublicKey[]): boolea
 
 function isBackedOff(peer: Peer, now: Instant): boolean {
   return peer.failure !== undefined && peer.failure.until > now;
+}
+
+/**
+ * Whether what failed would fail for these keys too. A name with a wrong key for somebody else's address must not
+ * keep that address's own name from being protected (THREATS A.8).
+ */
+function concerns(failure: Failure, keys: readonly PublicKey[]): boolean {
+  const { keys: tried } = failure;
+  if (failure.code !== 'authentication-failed' || tried === undefined) return true;
+  return keys.every((k) => tried.some((t) => samePublicKey(t, k)));
+}
+
+function conflictFailure(why: string, now: Instant): Failure {
+  return {
+    code: 'address-shared',
+    why,
+    overdue: false,
+    keys: undefined,
+    count: 0,
+    at: 0 as WallSeconds,
+    until: now,
+  };
+}
+
+/** Without the oldest that does not insist. */
+function dropOne(claims: readonly Claim[]): Claim[] {
+  const index = claims.findLastIndex((c) => !c.insist);
+  return claims.toSpliced(index < 0 ? claims.length - 1 : index, 1);
 }
 
 function tell(peer: Peer, at: Instant, text: string): void {

@@ -4,7 +4,7 @@ import { nameText, type NameKey } from '../dns/name.ts';
 import type { RRset } from '../dns/rrset.ts';
 import { Ede, Type } from '../dns/types.ts';
 import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
-import { describePublicKey, samePublicKey, type PublicKey } from '../net/public-key.ts';
+import { samePublicKey, type PublicKey } from '../net/public-key.ts';
 import { asksForKeys, decide, type Decision, type Policy } from './policy.ts';
 
 /** More keys than this per name are not looked at: each costs a signature check when a peer lies (THREATS A.12). */
@@ -64,7 +64,11 @@ export function peersOf(rrsets: Secure<readonly RRset[]>, context: KeyContext): 
   for (const rdata of rdatas) {
     const record = decodeIpseckey(rdata);
     if (record.ok) records.push(record.value);
-    else passed.push({ record: undefined, why: `it is not what RFC 4025 says it must be: ${record.error.message}` });
+    else
+      passed.push({
+        record: undefined,
+        why: `it is not what RFC 4025 says it must be: ${record.error.message}`,
+      });
   }
   // Lower precedence first (RFC 4025 §2.1); ties stay in the order of the answer.
   records.sort((a, b) => a.precedence - b.precedence);
@@ -80,8 +84,10 @@ export function peersOf(rrsets: Secure<readonly RRset[]>, context: KeyContext): 
     }
     const key = publicKeyOf(record);
     if ('problem' in key) passed.push({ record, why: key.problem });
-    else if (chosen.some((c) => samePublicKey(c.key, key))) passed.push({ record, why: 'the same key stands above' });
-    else if (chosen.length === keysPerName) passed.push({ record, why: `only the first ${keysPerName} keys are used` });
+    else if (chosen.some((c) => samePublicKey(c.key, key)))
+      passed.push({ record, why: 'the same key stands above' });
+    else if (chosen.length === keysPerName)
+      passed.push({ record, why: `only the first ${keysPerName} keys are used` });
     else chosen.push({ record, key });
   }
   return { chosen, passed, wanted };
@@ -237,6 +243,8 @@ export interface PlanInput {
   readonly finding: KeyFinding | undefined;
   /** Why an address is never protected (our own, a resolver's), or undefined. */
   readonly exempt: (address: IpAddress) => string | undefined;
+  /** Why this host cannot protect traffic to it, as a clause, or undefined. */
+  readonly unavailable: (address: IpAddress) => string | undefined;
 }
 
 /** Decides, for each address of an answer, between protection, clear and refusal. Reasons are values. */
@@ -253,7 +261,10 @@ export function planOf(input: PlanInput): Plan {
 function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate {
   const exempt = input.exempt(address);
   if (exempt !== undefined) {
-    return { kind: 'clear', reason: { code: 'exempt', why: `${formatAddress(address)} is ${exempt}, which is never encrypted.` } };
+    return {
+      kind: 'clear',
+      reason: { code: 'exempt', why: `${formatAddress(address)} is ${exempt}, which is never encrypted.` },
+    };
   }
   if (decision.group === 'block') {
     return {
@@ -270,13 +281,25 @@ function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate 
     return { kind: 'clear', reason: { code: 'rule-clear', why: `We do not begin: ${decision.why}.` } };
   }
   const insist = decision.group === 'private';
+  const unavailable = input.unavailable(address);
+  if (unavailable !== undefined) {
+    const reason: Reason = {
+      code: 'esp-unavailable',
+      why: `Nothing can be encrypted here: ${unavailable}.`,
+      remedy: 'Try `oe doctor`: it says what is missing and how to get it.',
+    };
+    return insist ? { kind: 'refuse', reason: { ...reason, ede: Ede.BLOCKED } } : { kind: 'clear', reason };
+  }
   if (input.finding?.kind === 'usable') return { kind: 'protect', insist };
   const reason: Reason =
     input.finding?.kind === 'none'
       ? input.finding.reason
       : { code: 'key-indeterminate', why: `Whether ${nameText(input.name)} publishes a key is not known.` };
   if (insist) {
-    return { kind: 'refuse', reason: { ede: Ede.OTHER, ...reason, why: `${reason.why} And ${decision.why}.` } };
+    return {
+      kind: 'refuse',
+      reason: { ede: Ede.OTHER, ...reason, why: `${reason.why} And ${decision.why}.` },
+    };
   }
   // A key that fails validation is a sign of an attack, and still the answer goes out under the opportunistic
   // groups, with a warning in the log, in `oe status` and in `oe why`. The address itself was validated on its own,

@@ -61,14 +61,22 @@ export function parseMatch(text: string): Match | undefined {
 export function decide(policy: Policy, name: NameKey | undefined, address: IpAddress | undefined): Decision {
   const rule = policy.rules.find((r) => matches(r.match, name, address));
   if (rule) return { group: rule.group, rule, why: `rule ${rule.place} (${rule.text}) says ${rule.group}` };
-  return { group: policy.outbound, rule: undefined, why: `no rule matches, the default is ${policy.outbound}` };
+  return {
+    group: policy.outbound,
+    rule: undefined,
+    why: `no rule matches, the default is ${policy.outbound}`,
+  };
 }
 
 /** The same for a peer that begins: prefix rules, then the inbound default. */
 export function decideInbound(policy: Policy, address: IpAddress): Decision {
   const rule = policy.rules.find((r) => matches(r.match, undefined, address));
   if (rule) return { group: rule.group, rule, why: `rule ${rule.place} (${rule.text}) says ${rule.group}` };
-  return { group: policy.inbound, rule: undefined, why: `no rule matches, the inbound default is ${policy.inbound}` };
+  return {
+    group: policy.inbound,
+    rule: undefined,
+    why: `no rule matches, the inbound default is ${policy.inbound}`,
+  };
 }
 
 /** Whether a lookup of `name` can end in protection, whatever its addresses turn out to be. */

@@ -14,7 +14,10 @@ export const defaultConfigFile = '/etc/oe/oe.toml';
  * The configuration in `file`, or the defaults where no file was named and the usual one does not exist.
  * Throws one OeError with every problem in it.
  */
-export function loadConfig(file: string | undefined): { readonly config: Config; readonly file: string | undefined } {
+export function loadConfig(file: string | undefined): {
+  readonly config: Config;
+  readonly file: string | undefined;
+} {
   const path = file ?? defaultConfigFile;
   let text: string;
   try {
@@ -56,7 +59,11 @@ export function readConfig(
     return {
       ok: false,
       problems: [
-        { line: error.line, problem: `This is not TOML: ${first}.`, remedy: 'Write `key = value`, texts in double quotes.' },
+        {
+          line: error.line,
+          problem: `This is not TOML: ${first}.`,
+          remedy: 'Write `key = value`, texts in double quotes.',
+        },
       ],
     };
   }
@@ -68,8 +75,14 @@ export function readConfig(
   return { ok: true, config: configOf(read.output) };
 }
 
-const Address = v.pipe(v.string(), v.check((t) => parseAddress(t) !== undefined));
-const EndpointText = v.pipe(v.string(), v.check((t) => parseEndpoint(t, 53) !== undefined));
+const Address = v.pipe(
+  v.string(),
+  v.check((t) => parseAddress(t) !== undefined),
+);
+const EndpointText = v.pipe(
+  v.string(),
+  v.check((t) => parseEndpoint(t, 53) !== undefined),
+);
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const PathText = v.pipe(v.string(), v.regex(/^\//));
 const Milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000));
@@ -83,7 +96,13 @@ const Schema = v.strictObject({
       'resolv-conf': v.optional(PathText),
       'trust-anchor-file': v.optional(PathText),
       'validation-date': v.optional(
-        v.union([v.date(), v.pipe(v.string(), v.check((t) => !Number.isNaN(Date.parse(t))))]),
+        v.union([
+          v.date(),
+          v.pipe(
+            v.string(),
+            v.check((t) => !Number.isNaN(Date.parse(t))),
+          ),
+        ]),
       ),
     }),
   ),
@@ -104,7 +123,10 @@ const Schema = v.strictObject({
       rule: v.optional(
         v.array(
           v.strictObject({
-            match: v.pipe(v.string(), v.check((t) => parseMatch(t) !== undefined)),
+            match: v.pipe(
+              v.string(),
+              v.check((t) => parseMatch(t) !== undefined),
+            ),
             group: GroupWord,
           }),
         ),
@@ -118,12 +140,17 @@ const Schema = v.strictObject({
       'run-directory': v.optional(PathText),
     }),
   ),
-  log: v.optional(v.strictObject({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error'])) })),
+  log: v.optional(
+    v.strictObject({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error'])) }),
+  ),
 });
 
 /** What is wanted at a place, and how it is written. */
 const wanted: Record<string, readonly [want: string, example: string]> = {
-  'dns.listen': ['a list of addresses, with the port where it is not 53', 'listen = ["127.0.0.1:53", "[::1]:53"]'],
+  'dns.listen': [
+    'a list of addresses, with the port where it is not 53',
+    'listen = ["127.0.0.1:53", "[::1]:53"]',
+  ],
   'dns.upstreams': ['a list of at least one resolver address', 'upstreams = ["9.9.9.9"]'],
   'dns.resolv-conf': ['an absolute path', 'resolv-conf = "/etc/resolv.conf"'],
   'dns.trust-anchor-file': ['an absolute path', 'trust-anchor-file = "/etc/oe/root.key"'],
@@ -135,8 +162,14 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'gate.private-budget-ms': ['a whole number of milliseconds from 0 to 60000', 'private-budget-ms = 4000'],
   'policy.default': [`one of ${groups.join(', ')}`, 'default = "private-or-clear"'],
   'policy.inbound': [`one of ${groups.join(', ')}`, 'inbound = "clear-or-private"'],
-  'policy.rule': ['tables with match and group', '[[policy.rule]] with match = "*.example.org" and group = "private"'],
-  'policy.rule.match': ['a name, *.name, an address or a prefix', 'match = "*.example.org" or match = "192.0.2.0/24"'],
+  'policy.rule': [
+    'tables with match and group',
+    '[[policy.rule]] with match = "*.example.org" and group = "private"',
+  ],
+  'policy.rule.match': [
+    'a name, *.name, an address or a prefix',
+    'match = "*.example.org" or match = "192.0.2.0/24"',
+  ],
   'policy.rule.group': [`one of ${groups.join(', ')}`, 'group = "private"'],
   'paths.config-directory': ['an absolute path', 'config-directory = "/etc/oe"'],
   'paths.state-directory': ['an absolute path', 'state-directory = "/var/lib/oe"'],
@@ -161,7 +194,11 @@ function problemOf(issue: v.InferIssue<typeof Schema>, lines: ReadonlyMap<string
   }
   const [want, example] = wanted[place] ?? ['a table', `[${place}]`];
   if (issue.received === 'undefined') {
-    return { line, problem: `${spoken} is missing: wanted is ${want}.`, remedy: `Write for example: ${example}.` };
+    return {
+      line,
+      problem: `${spoken} is missing: wanted is ${want}.`,
+      remedy: `Write for example: ${example}.`,
+    };
   }
   return {
     line,
@@ -240,7 +277,8 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       upstreams: endpoints(read.dns?.upstreams),
       resolvConf: read.dns?.['resolv-conf'] ?? base.dns.resolvConf,
       trustAnchorFile: read.dns?.['trust-anchor-file'],
-      validationDate: date === undefined ? undefined : wallSeconds(Math.floor(new Date(date).getTime() / 1000)),
+      validationDate:
+        date === undefined ? undefined : wallSeconds(Math.floor(new Date(date).getTime() / 1000)),
     },
     ike: {
       ports: { ike, natt },

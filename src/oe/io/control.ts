@@ -55,7 +55,11 @@ export async function openControl(path: string, routes: ControlRoutes): Promise<
   };
 }
 
-async function serve(routes: ControlRoutes, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(
+  routes: ControlRoutes,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const gone = new AbortController();
   response.on('close', () => {
     gone.abort();
@@ -67,7 +71,11 @@ async function serve(routes: ControlRoutes, request: IncomingMessage, response: 
     const url = new URL(request.url ?? '/', 'http://oe');
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
     if (!route) {
-      refuse(404, 'unknown-path', `There is no ${url.pathname}; there are ${Object.keys(routes).join(', ')}.`);
+      refuse(
+        404,
+        'unknown-path',
+        `There is no ${url.pathname}; there are ${Object.keys(routes).join(', ')}.`,
+      );
       return;
     }
     if (request.method !== 'GET') {

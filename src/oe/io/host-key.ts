@@ -1,5 +1,14 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmodSync, fstatSync, mkdirSync, openSync, closeSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { Exit, OeError, messageOf } from '../../errors.ts';
 import type { PublicKey } from '../../net/public-key.ts';
@@ -87,7 +96,8 @@ export function loadHostKey(path: string): HostKey | undefined {
 /** The public half in the form in which DNS publishes it. */
 export function publicKeyFrom(privateKey: KeyObject, path: string): PublicKey {
   const jwk = createPublicKey(privateKey).export({ format: 'jwk' });
-  const octets = (text: string | undefined): Uint8Array => Uint8Array.fromBase64(text ?? '', { alphabet: 'base64url' });
+  const octets = (text: string | undefined): Uint8Array =>
+    Uint8Array.fromBase64(text ?? '', { alphabet: 'base64url' });
   if (jwk.kty === 'RSA') return { kind: 'rsa', modulus: octets(jwk.n), exponent: octets(jwk.e) };
   const { crv } = jwk;
   if (jwk.kty === 'EC' && (crv === 'P-256' || crv === 'P-384' || crv === 'P-521')) {

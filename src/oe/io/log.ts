@@ -13,7 +13,7 @@ export function openLog(level: LogEvent['level'], terminal: boolean): Log {
       if (rank(event.level) >= least) process.stdout.write(`${line(event)}\n`);
     };
   }
-  const logger = pino({ level, base: undefined }, pino.destination({ fd: 1, sync: true }));
+  const logger = pino({ level, base: null }, pino.destination({ fd: 1, sync: true }));
   return (event) => {
     const { level: at, event: name, ...fields } = event;
     if (logger.isLevelEnabled(at)) logger[at]({ event: name, ...plain(fields) });

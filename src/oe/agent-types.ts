@@ -1,0 +1,94 @@
+import type { TrustAnchor } from '../dns/anchors.ts';
+import type { NameKey } from '../dns/name.ts';
+import type { ResolverEffect, ResolverInput } from '../dns/resolver.ts';
+import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
+import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
+import type { LogEvent } from '../log.ts';
+import type { Endpoint, IpAddress } from '../net/address.ts';
+import type { Random } from '../random.ts';
+import type { Gate } from './gate.ts';
+import type { Moment, Peer, Peers } from './peers.ts';
+import type { Policy } from './policy.ts';
+
+/** What an {@link Agent} is made from; nothing of it changes while it runs. */
+export interface AgentOptions {
+  /** This host's own addresses at the start; `locals` says when they change. */
+  readonly locals: readonly IpAddress[];
+  readonly upstreams: readonly Endpoint[];
+  readonly anchors: readonly TrustAnchor[];
+  readonly random: Random;
+  /** Undefined: this host is anonymous to its peers. */
+  readonly identity: HostIdentity | undefined;
+  /** What the kernel can do. Without ESP for a family nothing is negotiated with its addresses. */
+  readonly capabilities: Capabilities;
+  /** Whether `keyLog` effects are wanted. */
+  readonly keyLog: boolean;
+  readonly ports: { readonly ike: number; readonly natt: number };
+  readonly policy: Policy;
+  readonly budgetMs: number;
+  readonly privateBudgetMs: number;
+}
+
+export type AgentInput =
+  /** First of all, once, with what of ours is in the kernel from an earlier run. */
+  | { readonly kind: 'start'; readonly snapshot: KernelSnapshot }
+  /** A client's message; `query` is the edge's number for it. `limitOctets`: what the transport carries. */
+  | {
+      readonly kind: 'query';
+      readonly query: number;
+      readonly octets: Uint8Array;
+      readonly limitOctets: number;
+    }
+  /** The client of `query` is gone (its TCP connection closed); no `answer` is wanted any longer. */
+  | { readonly kind: 'gone'; readonly query: number }
+  /** A lookup for `oe why`, as a program would make it; `looked` says when both address types are through. */
+  | { readonly kind: 'look'; readonly request: number; readonly name: NameKey }
+  | Extract<ResolverInput, { kind: 'reply' | 'failed' }>
+  | Extract<EndpointInput, { kind: 'datagram' }>
+  /** The answer to `findSource`; `local` undefined: there is no route. */
+  | { readonly kind: 'source'; readonly peer: IpAddress; readonly local: IpAddress | undefined }
+  /** This host's own addresses, all of them, as they are now. */
+  | { readonly kind: 'locals'; readonly addresses: readonly IpAddress[] }
+  | { readonly kind: 'spi'; readonly request: number; readonly spi: number }
+  | { readonly kind: 'noSpi'; readonly request: number; readonly why: string }
+  /** The kernel has all of `apply`. */
+  | { readonly kind: 'applied'; readonly batch: number }
+  /** The kernel refused `apply`; what it had added is out again. */
+  | { readonly kind: 'refused'; readonly batch: number; readonly why: string }
+  | { readonly kind: 'kernel'; readonly event: KernelEvent }
+  /** Forgets what failed, with one peer or with all, so that the next lookup tries again. */
+  | { readonly kind: 'forgive'; readonly peer?: IpAddress }
+  /** Take everything out of the kernel and say goodbye to the peers; `stopped` follows. */
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'tick' };
+
+export type AgentEffect =
+  /** The answer to `query`, once. */
+  | { readonly kind: 'answer'; readonly query: number; readonly octets: Uint8Array }
+  | Extract<ResolverEffect, { kind: 'ask' | 'release' }>
+  | Extract<EndpointEffect, { kind: 'send' | 'allocateSpi' | 'keyLog' }>
+  /** From which address do packets to `peer` leave? Answered by `source`. */
+  | { readonly kind: 'findSource'; readonly peer: IpAddress }
+  /** Answered by `applied` or `refused`. Batches are performed one after the other, in this order. */
+  | { readonly kind: 'apply'; readonly batch: number; readonly ops: readonly KernelOp[] }
+  | { readonly kind: 'looked'; readonly request: number }
+  /** Nothing of ours is to be in the kernel any longer; the edge can go. */
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'log'; readonly event: LogEvent };
+
+/** What status and why are made from; borrowed until the next input. */
+export interface AgentView {
+  readonly peers: Peers;
+  readonly gate: Gate;
+  readonly policy: Policy;
+  readonly locals: readonly IpAddress[];
+  readonly at: Moment;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** The pair of states of one SA that stands, for asking the kernel for its counters. */
+export interface LiveStates {
+  readonly peer: Peer;
+  readonly inbound: StateId;
+  readonly outbound: StateId;
+}
