@@ -10,8 +10,16 @@ export interface InstallableChild {
   readonly mode: Mode;
   readonly suite: EspSuite;
   readonly esn: boolean;
-  readonly inbound: { readonly spi: number; readonly encryptionKey: Uint8Array; readonly integrityKey?: Uint8Array };
-  readonly outbound: { readonly spi: number; readonly encryptionKey: Uint8Array; readonly integrityKey?: Uint8Array };
+  readonly inbound: {
+    readonly spi: number;
+    readonly encryptionKey: Uint8Array;
+    readonly integrityKey?: Uint8Array;
+  };
+  readonly outbound: {
+    readonly spi: number;
+    readonly encryptionKey: Uint8Array;
+    readonly integrityKey?: Uint8Array;
+  };
   readonly encapsulation?: { readonly localPort: number; readonly peerPort: number };
 }
 
