@@ -68,7 +68,7 @@ async function scenarios(directory: string): Promise<number> {
   const ran = await bootUml({
     root: directory,
     out,
-    command: `cd /oe && exec /oe/node_modules/node/bin/node /oe/lab/guest/main.ts ${names.join(' ')}\n`,
+    command: `cd /tmp && exec /oe/node_modules/node/bin/node /oe/lab/guest/main.ts ${names.join(' ')}\n`,
     timeoutMs: Number(values.timeout) * 1000,
     line: console.log,
   });
