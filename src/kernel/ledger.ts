@@ -1,6 +1,20 @@
-import type { IpAddress } from '../net/address.ts';
-import type { Prefix } from '../net/prefix.ts';
-import type { EspSuite, KernelOp, KernelSnapshot, Mode } from './port.ts';
+import { formatAddress, type IpAddress } from '../net/address.ts';
+import { hostPrefix, type Prefix } from '../net/prefix.ts';
+import { bandLast, isOurs, larvalReqid, Priority } from './bands.ts';
+import { policyKey, samePolicy, stateKey } from './policies.ts';
+import type {
+  EspState,
+  EspSuite,
+  KernelOp,
+  KernelSnapshot,
+  Mode,
+  Policy,
+  StateId,
+  Template,
+} from './port.ts';
+import { standingGroup, standingPolicies, type StandingRule } from './standing.ts';
+
+export type { StandingRule } from './standing.ts';
 
 /** A pair of ESP SAs that is to be in the kernel; what IKE negotiates has this shape. */
 export interface InstallableChild {
@@ -23,20 +37,276 @@ export interface InstallableChild {
   readonly encapsulation?: { readonly localPort: number; readonly peerPort: number };
 }
 
-/** What holds for a prefix whatever is negotiated: `clear` beside IPsec, `private` and `block` nothing without an SA. */
-export interface StandingRule {
-  readonly prefix: Prefix;
-  readonly group: 'clear' | 'private' | 'block';
+/**
+ * What of ours is, or is on its way, in the kernel; answers with the operations that bring it there.
+ *
+ * All children of a pair of addresses share a reqid and the pair's policies. The outbound policy names the SPI of
+ * the newest child, so that a rekeyed pair moves over at once: between states of one reqid the kernel would choose
+ * by its own lists. The inbound policy accepts any of them, as the peer may take its time. It asks for ESP as soon
+ * as we send ESP; before that (a responder that waits for the peer's first packet) packets of a peer that need not
+ * be private pass without it too.
+ *
+ * Additions come first and removals last. The block of a `private` rule lies below the policies of an SA and is
+ * touched by none of this, so that no order and no accident leaves such a peer in the clear.
+ *
+ * **Limitations:** two hosts behind one NAT share the pair's policies: what we send goes to the newer child.
+ */
+export class KernelLedger {
+  readonly #pairs = new Map<string, Pair>();
+  readonly #reqids = new Set<number>();
+  #nextReqid = larvalReqid + 1;
+  #rules: readonly StandingRule[] = [];
+  #standing = new Map<string, Policy>();
+
+  /**
+   * Removes the SAs that an earlier agent left behind. Its standing policies stay until {@link setRules}, which
+   * takes away those that are no longer wanted: between two agents nothing private passes.
+   */
+  leftovers(snapshot: KernelSnapshot): KernelOp[] {
+    const policies = snapshot.policies.filter((p) => !isStanding(p));
+    for (const policy of snapshot.policies.filter(isStanding)) this.#standing.set(policyKey(policy), policy);
+    return [
+      ...policies.map(removedPolicy),
+      // SPI 0 is a packet's wish for a state; it cannot be named and lapses.
+      ...snapshot.states.filter((s) => s.spi !== 0).map(removedState),
+    ];
+  }
+
+  /** The operations from the standing rules of before to these; the first of a list decides. Includes neighbour discovery's bypass. */
+  setRules(rules: readonly StandingRule[]): KernelOp[] {
+    this.#rules = rules;
+    const wanted = new Map(standingPolicies(rules).map((p) => [policyKey(p), p]));
+    const ops = difference(this.#standing, wanted);
+    this.#standing = wanted;
+    // Whether a pair may go without protection inbound hangs on the rules.
+    return [...[...this.#pairs.values()].flatMap((pair) => this.#settle(pair)), ...ops];
+  }
+
+  /**
+   * States of the part, then the policies. What the child has already is not added again. Throws RangeError where
+   * all 65,535 reqids are in use.
+   */
+  install(child: InstallableChild, part: 'inbound' | 'outbound' | 'both'): KernelOp[] {
+    const pair = this.#pairOf(child);
+    const before = pair.children.get(child.id) ?? { child, inbound: false, outbound: false };
+    const after = {
+      child,
+      inbound: before.inbound || part !== 'outbound',
+      outbound: before.outbound || part !== 'inbound',
+    };
+    // Last in the map is newest.
+    pair.children.delete(child.id);
+    pair.children.set(child.id, after);
+    const ops: KernelOp[] = [];
+    if (after.inbound && !before.inbound) {
+      ops.push({ op: 'addState', state: inboundState(child, pair.reqid) });
+    }
+    if (after.outbound && !before.outbound) {
+      ops.push({ op: 'addState', state: outboundState(child, pair.reqid) });
+    }
+    return [...ops, ...this.#settle(pair)];
+  }
+
+  /** The policies go, or change over to an older child, before the states that they need. */
+  remove(child: InstallableChild): KernelOp[] {
+    const key = pairKey(child);
+    const pair = this.#pairs.get(key);
+    const ops: KernelOp[] = [];
+    if (pair) {
+      pair.children.delete(child.id);
+      ops.push(...this.#settle(pair));
+      if (pair.children.size === 0) {
+        this.#pairs.delete(key);
+        this.#reqids.delete(pair.reqid);
+      }
+    }
+    // A peer may choose an SPI that a child of its has already; the kernel refuses the second, and the first stays.
+    const others = new Set(
+      [...(pair?.children.values() ?? [])].flatMap((c) => statesOf(c.child).map(stateKey)),
+    );
+    const gone = statesOf(child).filter((id) => !others.has(stateKey(id)));
+    return [...ops, ...gone.map(removedState)];
+  }
+
+  /** Everything, at a normal stop; blocks last. */
+  removeAll(): KernelOp[] {
+    const pairs = [...this.#pairs.values()];
+    const ops = [
+      ...pairs.flatMap((pair) => [...pair.policies.values()].map(removedPolicy)),
+      ...pairs.flatMap((pair) =>
+        [...pair.children.values()].flatMap((c) => statesOf(c.child).map(removedState)),
+      ),
+      ...[...this.#standing.values()].sort((a, b) => a.priority - b.priority).map(removedPolicy),
+    ];
+    this.#pairs.clear();
+    this.#reqids.clear();
+    this.#standing.clear();
+    this.#rules = [];
+    return ops;
+  }
+
+  #pairOf(child: InstallableChild): Pair {
+    const key = pairKey(child);
+    let pair = this.#pairs.get(key);
+    if (!pair) {
+      const { local, peer } = child;
+      pair = { local, peer, reqid: this.#freeReqid(), children: new Map(), policies: new Map() };
+      this.#pairs.set(key, pair);
+    }
+    return pair;
+  }
+
+  /** The least recently used one, so that what the kernel still has of a pair does not meet another's. */
+  #freeReqid(): number {
+    for (let tries = larvalReqid; tries < bandLast; tries++) {
+      const reqid = this.#nextReqid;
+      this.#nextReqid = reqid === bandLast ? larvalReqid + 1 : reqid + 1;
+      if (this.#reqids.has(reqid)) continue;
+      this.#reqids.add(reqid);
+      return reqid;
+    }
+    throw new RangeError('all reqids are in use');
+  }
+
+  /** The operations from the pair's policies of before to those that its children want. */
+  #settle(pair: Pair): KernelOp[] {
+    const group = standingGroup(this.#rules, pair.peer);
+    const wanted = pairPolicies(pair, group === 'private' || group === 'block');
+    const ops = difference(pair.policies, wanted);
+    pair.policies = wanted;
+    return ops;
+  }
 }
 
-/** What of ours is, or is on its way, in the kernel; answers with the operations that bring it there. */
-export declare class KernelLedger {
-  /** Removes what an earlier agent left behind. */
-  leftovers(snapshot: KernelSnapshot): KernelOp[];
-  /** The operations from the standing rules of before to these; the first of a list decides. Includes neighbour discovery's bypass. */
-  setRules(rules: readonly StandingRule[]): KernelOp[];
-  install(child: InstallableChild, part: 'inbound' | 'outbound' | 'both'): KernelOp[];
-  remove(child: InstallableChild): KernelOp[];
-  /** Everything, at a normal stop. */
-  removeAll(): KernelOp[];
+/** Two addresses and the children between them, oldest first. */
+interface Pair {
+  readonly local: IpAddress;
+  readonly peer: IpAddress;
+  readonly reqid: number;
+  readonly children: Map<number, Entry>;
+  policies: Map<string, Policy>;
 }
+
+interface Entry {
+  readonly child: InstallableChild;
+  /** Whether the state is in the kernel, or on its way. */
+  readonly inbound: boolean;
+  readonly outbound: boolean;
+}
+
+function pairPolicies(pair: Pair, mustBePrivate: boolean): Map<string, Policy> {
+  const entries = [...pair.children.values()];
+  const receiving = entries.findLast((e) => e.inbound)?.child;
+  const sending = entries.findLast((e) => e.outbound)?.child;
+  const [local, peer] = [hostPrefix(pair.local), hostPrefix(pair.peer)];
+  const common = { priority: Priority.protect, action: 'allow' } as const;
+  const policies: Policy[] = [];
+  if (receiving) {
+    const optional = !sending && !mustBePrivate;
+    const template: Template = {
+      reqid: pair.reqid,
+      mode: receiving.mode,
+      ...(receiving.mode === 'tunnel' && { ends: { source: pair.peer, destination: pair.local } }),
+      ...(optional && { optional }),
+    };
+    const id = { source: peer, destination: local };
+    policies.push({ direction: 'in', ...id, ...common, template });
+    // What comes out of a tunnel is checked as forwarded where it does not end here.
+    if (receiving.mode === 'tunnel') policies.push({ direction: 'fwd', ...id, ...common, template });
+  }
+  if (sending) {
+    const template: Template = {
+      reqid: pair.reqid,
+      mode: sending.mode,
+      spi: sending.outbound.spi,
+      ...(sending.mode === 'tunnel' && { ends: { source: pair.local, destination: pair.peer } }),
+    };
+    policies.push({ direction: 'out', source: local, destination: peer, ...common, template });
+  }
+  return new Map(policies.map((p) => [policyKey(p), p]));
+}
+
+function inboundState(child: InstallableChild, reqid: number): EspState {
+  const { encapsulation } = child;
+  return {
+    ...commonState(child, reqid, hostPrefix(child.peer), hostPrefix(child.local)),
+    direction: 'in',
+    ...child.inbound,
+    source: child.peer,
+    destination: child.local,
+    replayWindow: REPLAY_WINDOW,
+    ...(encapsulation && {
+      encapsulation: { sourcePort: encapsulation.peerPort, destinationPort: encapsulation.localPort },
+    }),
+  };
+}
+
+function outboundState(child: InstallableChild, reqid: number): EspState {
+  const { encapsulation } = child;
+  return {
+    ...commonState(child, reqid, hostPrefix(child.local), hostPrefix(child.peer)),
+    direction: 'out',
+    ...child.outbound,
+    source: child.local,
+    destination: child.peer,
+    replayWindow: 0,
+    ...(encapsulation && {
+      encapsulation: { sourcePort: encapsulation.localPort, destinationPort: encapsulation.peerPort },
+    }),
+  };
+}
+
+function commonState(
+  child: InstallableChild,
+  reqid: number,
+  source: Prefix,
+  destination: Prefix,
+): Pick<EspState, 'encr' | 'keyBits' | 'integ' | 'reqid' | 'mode' | 'esn' | 'selector' | 'lifetime'> {
+  return {
+    ...child.suite,
+    reqid,
+    mode: child.mode,
+    esn: child.esn,
+    ...(child.mode === 'transport' && { selector: { source, destination } }),
+    // Without extended numbers a state ends with its 2^32 sequence numbers (RFC 4303 §3.3.3).
+    ...(!child.esn && { lifetime: { softPackets: 0xc000_0000n, hardPackets: 0xffff_ffffn } }),
+  };
+}
+
+function statesOf(child: InstallableChild): StateId[] {
+  return [
+    { destination: child.peer, spi: child.outbound.spi },
+    { destination: child.local, spi: child.inbound.spi },
+  ];
+}
+
+/** What `wanted` has and `current` has not or otherwise, then the removal of what it has no more. */
+function difference(current: ReadonlyMap<string, Policy>, wanted: ReadonlyMap<string, Policy>): KernelOp[] {
+  const ops: KernelOp[] = [];
+  for (const [key, policy] of wanted) {
+    const before = current.get(key);
+    if (!before || !samePolicy(before, policy)) ops.push({ op: 'addPolicy', policy });
+  }
+  for (const [key, policy] of current) if (!wanted.has(key)) ops.push(removedPolicy(policy));
+  return ops;
+}
+
+function removedPolicy(policy: Policy): KernelOp {
+  return { op: 'removePolicy', policy };
+}
+
+function removedState(state: StateId): KernelOp {
+  return { op: 'removeState', state: { destination: state.destination, spi: state.spi } };
+}
+
+/** Of the standing rules, and not of an SA. */
+function isStanding(policy: Policy): boolean {
+  return isOurs(policy.priority) && (policy.priority < Priority.protect || policy.priority >= Priority.block);
+}
+
+function pairKey(child: { readonly local: IpAddress; readonly peer: IpAddress }): string {
+  return `${formatAddress(child.local)} ${formatAddress(child.peer)}`;
+}
+
+/** Packets; twice what libreswan keeps, for paths with several queues. */
+const REPLAY_WINDOW = 256;

@@ -1,0 +1,183 @@
+import { hostPrefix, parsePrefix, type Prefix } from '../net/prefix.ts';
+import { Priority, rankLast } from './bands.ts';
+import { overlap, policyKey, within } from './policies.ts';
+import type { Policy, PolicyId } from './port.ts';
+
+/** What holds for a prefix whatever is negotiated: `clear` beside IPsec, `private` and `block` nothing without an SA. */
+export interface StandingRule {
+  readonly prefix: Prefix;
+  readonly group: 'clear' | 'private' | 'block';
+}
+
+/**
+ * The policies of a list of rules of which the first that matches decides, in the order in which they are to be
+ * added: what must pass comes before what blocks.
+ *
+ * The kernel knows no order but priorities. A rule within an earlier one never decides and is left out; one that
+ * is wider than an earlier one ranks behind it. So ranks count how deep rules are nested, not how many there are,
+ * and a rule that is appended changes no other rule's policies.
+ *
+ * Neighbour discovery always passes: without it no packet finds its way, protected or not (RFC 4861; it cannot be
+ * protected by what it makes possible). Where something is blocked, so do the host's own traffic, the local link,
+ * multicast and DHCP: a lease that cannot be renewed takes the address away.
+ */
+export function standingPolicies(rules: readonly StandingRule[]): Policy[] {
+  const placed = ranked(rules);
+  const blocks = placed.filter((p) => p.rule.group !== 'clear');
+  const policies = [
+    ...neighbourDiscovery,
+    ...(blocks.length > 0 ? dhcp : []),
+    ...unblockable
+      .filter((u) => blocks.some((b) => overlap(b.rule.prefix, u.prefix)))
+      .flatMap((u) => alwaysClear(u.prefix, u.manyHosts)),
+    ...[...placed].sort((a, b) => a.priority - b.priority).flatMap(policiesOf),
+  ];
+  // What is always clear may be named by a rule too; the first has the lower number.
+  const byKey = new Map<string, Policy>();
+  for (const policy of policies) {
+    const key = policyKey(policy);
+    if (!byKey.has(key)) byKey.set(key, policy);
+  }
+  return [...byKey.values()];
+}
+
+/** The group of the first rule that matches the address; undefined where none does. */
+export function standingGroup(
+  rules: readonly StandingRule[],
+  address: Prefix['address'],
+): StandingRule['group'] | undefined {
+  return rules.find((r) => within(hostPrefix(address), r.prefix))?.group;
+}
+
+interface Placed {
+  readonly rule: StandingRule;
+  readonly priority: number;
+}
+
+function ranked(rules: readonly StandingRule[]): Placed[] {
+  const placed: Placed[] = [];
+  const seen = new PrefixSet();
+  for (const rule of rules) {
+    if (seen.covers(rule.prefix)) continue;
+    seen.add(rule.prefix);
+    // A host's rule that nothing covers overlaps with no earlier one; there may be thousands of these.
+    const earlier = isHost(rule.prefix) ? [] : placed.filter((p) => within(p.rule.prefix, rule.prefix));
+    const behind = earlier.filter((p) => p.priority >= Priority.block);
+    const rank = Math.min(1 + Math.max(-1, ...behind.map((p) => p.priority - Priority.block)), rankLast);
+    // What nothing earlier blocks stands above SAs too: `clear` means beside IPsec.
+    const above = rule.group === 'clear' && behind.length === 0;
+    placed.push({ rule, priority: above ? Priority.bypass + 1 : Priority.block + rank });
+  }
+  return placed;
+}
+
+function policiesOf({ rule, priority }: Placed): Policy[] {
+  const action = rule.group === 'clear' ? 'allow' : 'block';
+  const any = everything(rule.prefix);
+  return [
+    { direction: 'out', source: any, destination: rule.prefix, priority, action },
+    { direction: 'in', source: rule.prefix, destination: any, priority, action },
+    // What the host forwards from there; what it forwards to there meets the outbound policy as well.
+    { direction: 'fwd', source: rule.prefix, destination: any, priority, action },
+  ];
+}
+
+/** Membership by the prefixes that hold another: one look-up for each length in use. */
+class PrefixSet {
+  readonly #prefixes = new Set<string>();
+  readonly #lengths = new Map<4 | 6, Set<number>>([
+    [4, new Set()],
+    [6, new Set()],
+  ]);
+
+  add(prefix: Prefix): void {
+    this.#prefixes.add(keyOf(prefix.address.octets, prefix.length));
+    this.#lengths.get(prefix.address.family)?.add(prefix.length);
+  }
+
+  covers(prefix: Prefix): boolean {
+    for (const length of this.#lengths.get(prefix.address.family) ?? []) {
+      if (length <= prefix.length && this.#prefixes.has(keyOf(prefix.address.octets, length))) return true;
+    }
+    return false;
+  }
+}
+
+/** The first `length` bits, and how many they are. */
+function keyOf(octets: Uint8Array, length: number): string {
+  const whole = octets.subarray(0, length >> 3).join('.');
+  const bits = length & 7;
+  const last = bits === 0 ? '' : (octets[length >> 3] ?? 0) >> (8 - bits);
+  return `${octets.length}/${length} ${whole} ${last}`;
+}
+
+function isHost(prefix: Prefix): boolean {
+  return prefix.length === prefix.address.octets.length * 8;
+}
+
+function everything(like: Prefix): Prefix {
+  return {
+    address: { family: like.address.family, octets: new Uint8Array(like.address.octets.length) },
+    length: 0,
+  };
+}
+
+function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text);
+  if (!parsed) throw new RangeError(text);
+  return parsed;
+}
+
+const bypass = { priority: Priority.bypass, action: 'allow' } as const;
+const anyV4 = prefix('0.0.0.0/0');
+const anyV6 = prefix('::/0');
+const IPPROTO_UDP = 17;
+const IPPROTO_ICMPV6 = 58;
+
+/** Router and neighbour solicitation and advertisement, redirect (RFC 4861 §4). */
+const neighbourDiscovery: readonly Policy[] = [133, 134, 135, 136, 137].flatMap((icmpType) =>
+  (['out', 'in'] as const).map((direction) => ({
+    direction,
+    source: anyV6,
+    destination: anyV6,
+    protocol: IPPROTO_ICMPV6,
+    icmpType,
+    ...bypass,
+  })),
+);
+
+/** RFC 2131 §4.1, RFC 8415 §7.2: from the client's port to the server's, and back. */
+const dhcp: readonly Policy[] = (
+  [
+    [anyV4, 68, 67],
+    [anyV6, 546, 547],
+  ] as const
+).flatMap(([any, client, server]) => {
+  const common = { source: any, destination: any, protocol: IPPROTO_UDP, ...bypass };
+  return [
+    { ...common, direction: 'out', sourcePort: client, destinationPort: server } as const,
+    { ...common, direction: 'in', sourcePort: server, destinationPort: client } as const,
+  ];
+});
+
+/** No rule is meant for these, however wide it is. `manyHosts`: no host's own address. */
+const unblockable: readonly { readonly prefix: Prefix; readonly manyHosts: boolean }[] = [
+  { prefix: prefix('127.0.0.0/8'), manyHosts: false },
+  { prefix: prefix('169.254.0.0/16'), manyHosts: false },
+  { prefix: prefix('224.0.0.0/4'), manyHosts: true },
+  { prefix: prefix('255.255.255.255/32'), manyHosts: true },
+  { prefix: prefix('::1/128'), manyHosts: false },
+  { prefix: prefix('fe80::/10'), manyHosts: false },
+  { prefix: prefix('ff00::/8'), manyHosts: true },
+];
+
+function alwaysClear(range: Prefix, manyHosts: boolean): Policy[] {
+  const any = everything(range);
+  const inbound: PolicyId = manyHosts
+    ? { direction: 'in', source: any, destination: range }
+    : { direction: 'in', source: range, destination: any };
+  return [
+    { direction: 'out', source: any, destination: range, ...bypass },
+    { ...inbound, ...bypass },
+  ];
+}
