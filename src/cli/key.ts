@@ -32,7 +32,12 @@ export async function keyShow(options: {
   const path = hostKeyPath(await pathsFor(options.config));
   const key = loadHostKey(path);
   if (!key) {
-    throw new OeError('key-missing', `There is no host key yet (${path}).`, 'Make one with `sudo oe key new`.', Exit.unavailable);
+    throw new OeError(
+      'key-missing',
+      `There is no host key yet (${path}).`,
+      'Make one with `sudo oe key new`.',
+      Exit.unavailable,
+    );
   }
   const nameText = options.name ?? hostname();
   const name = nameOf(nameText);
@@ -42,7 +47,10 @@ export async function keyShow(options: {
   const addresses = options.address?.map(addressFrom) ?? localAddresses();
   const records = [
     { owner: nameText, record: ipseckeyRecordText(name, key.publicKey) },
-    ...addresses.map((a) => ({ owner: formatAddress(a), record: ipseckeyRecordText(reverseName(a), key.publicKey) })),
+    ...addresses.map((a) => ({
+      owner: formatAddress(a),
+      record: ipseckeyRecordText(reverseName(a), key.publicKey),
+    })),
   ];
   if (options.json === true) {
     printJson({ version: 1, key: describePublicKey(key.publicKey), records });
@@ -65,5 +73,10 @@ export async function keyShow(options: {
 function addressFrom(text: string): IpAddress {
   const address = parseAddress(text);
   if (address) return address;
-  throw new OeError('address-invalid', `${text} is no address.`, 'Write for example --address 192.0.2.1 2001:db8::1.', Exit.usage);
+  throw new OeError(
+    'address-invalid',
+    `${text} is no address.`,
+    'Write for example --address 192.0.2.1 2001:db8::1.',
+    Exit.usage,
+  );
 }

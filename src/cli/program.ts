@@ -120,7 +120,10 @@ function programWith(version: string, setExit: (code: number) => void): Command 
 }
 
 function common(command: Command): Command {
-  return command.option('-c, --config <file>', 'configuration file (default: /etc/oe/oe.toml, where it exists)');
+  return command.option(
+    '-c, --config <file>',
+    'configuration file (default: /etc/oe/oe.toml, where it exists)',
+  );
 }
 
 function jsonOption(command: Command): Command {

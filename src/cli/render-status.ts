@@ -32,8 +32,7 @@ function peerLines(peers: readonly PeerStatus[], look: Look, nowMs: number): str
     address: printable(peer.address),
     names: printable(peer.names.slice(0, 2).join(', ') + (peer.names.length > 2 ? ', …' : '')),
     state: paint(look, colourOf(peer), printable(stateWords(peer))),
-    counts:
-      peer.state === 'encrypted' ? `${octetCount(peer.bytesOut)} / ${octetCount(peer.bytesIn)}` : '',
+    counts: peer.state === 'encrypted' ? `${octetCount(peer.bytesOut)} / ${octetCount(peer.bytesIn)}` : '',
     since: ago(peer.since, nowMs),
   }));
   const head = ['ADDRESS', 'NAME', 'SENT / RECEIVED', 'SINCE', 'STATE'].map((h) => paint(look, 'dim', h));
@@ -55,7 +54,10 @@ function healthLines(status: Status, look: Look): string[] {
   const lines = columns([
     ['Listening on', printable(health.listening.join(', ')) || 'nothing'],
     ['Asking', printable(health.upstreams.join(', ')) || 'nobody'],
-    ['Host key', health.hostKey === null ? 'none: peers that begin meet us anonymously' : printable(health.hostKey)],
+    [
+      'Host key',
+      health.hostKey === null ? 'none: peers that begin meet us anonymously' : printable(health.hostKey),
+    ],
     ['ESP', espWords(health.esp)],
     ['Up for', duration(health.upSeconds * 1_000)],
   ]).map((line) => paint(look, 'dim', line));

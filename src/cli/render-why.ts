@@ -5,13 +5,20 @@ import { columns, paint, wrapped, type Look } from './terminal.ts';
 /** `oe why NAME` for people: the verdict first, then the chain that led to it. */
 export function renderWhy(why: Why, look: Look): string {
   const lines: string[] = [];
-  const colour = { encrypted: 'green', clear: 'yellow', blocked: 'red', negotiating: 'dim', failed: 'red' } as const;
+  const colour = {
+    encrypted: 'green',
+    clear: 'yellow',
+    blocked: 'red',
+    negotiating: 'dim',
+    failed: 'red',
+  } as const;
   const word = why.verdict.state === 'blocked' ? 'BLOCKED' : why.verdict.state;
   lines.push(
     `${paint(look, 'bold', printable(why.name))}: ${paint(look, colour[why.verdict.state], word)}`,
     `  ${wrapped(look, printable(why.verdict.sentence), 2)}`,
   );
-  if (why.verdict.remedy !== null) lines.push(`  What to do: ${wrapped(look, printable(why.verdict.remedy), 2)}`);
+  if (why.verdict.remedy !== null)
+    lines.push(`  What to do: ${wrapped(look, printable(why.verdict.remedy), 2)}`);
   lines.push('', heading(look, 'Rule'), `  ${wrapped(look, printable(why.rule), 2)}`);
   if (why.questions.length > 0) lines.push('', heading(look, 'Asked and proved'));
   for (const question of why.questions) lines.push(...questionLines(question, look));
@@ -52,7 +59,9 @@ function peerLines(peer: WhyPeer, look: Look): string[] {
     `  ${peer.state === 'blocked' ? 'BLOCKED' : peer.state}: ${wrapped(look, printable(peer.reason), 2)}`,
   ];
   if (peer.spiIn !== null) {
-    lines.push(`  kernel: in ${peer.spiIn}, out ${peer.spiOut ?? '?'}, ${peer.suite ?? '?'}, ${peer.mode ?? '?'} mode`);
+    lines.push(
+      `  kernel: in ${peer.spiIn}, out ${peer.spiOut ?? '?'}, ${peer.suite ?? '?'}, ${peer.mode ?? '?'} mode`,
+    );
   }
   lines.push(...columns(peer.story.map((s) => [`  ${after(s.afterMs)}`, printable(s.text)])));
   return lines;

@@ -39,8 +39,6 @@ export type AgentInput =
       readonly octets: Uint8Array;
       readonly limitOctets: number;
     }
-  /** The client of `query` is gone (its TCP connection closed); no `answer` is wanted any longer. */
-  | { readonly kind: 'gone'; readonly query: number }
   /** A lookup for `oe why`, as a program would make it; `looked` says when both address types are through. */
   | { readonly kind: 'look'; readonly request: number; readonly name: NameKey }
   | Extract<ResolverInput, { kind: 'reply' | 'failed' }>

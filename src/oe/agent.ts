@@ -164,9 +164,6 @@ export class Agent {
       case 'query':
         this.#query(input.query, input.octets, input.limitOctets);
         return;
-      case 'gone':
-        if (this.#clients.delete(input.query)) this.#gate.forget(input.query);
-        return;
       case 'look':
         this.#look(input.request, input.name);
         return;

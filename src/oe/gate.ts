@@ -80,14 +80,6 @@ export class Gate {
     this.#begin(lookup, at);
   }
 
-  /** A client is gone: nobody waits for this any longer. The lookup goes on for the sake of the next. */
-  forget(waiter: number): void {
-    for (const lookup of this.#open.values()) {
-      const i = lookup.waiters.indexOf(waiter);
-      if (i >= 0) lookup.waiters.splice(i, 1);
-    }
-  }
-
   /** An answer has arrived, not validated yet. */
   arrived(id: number, answer: readonly RRset[], at: Moment): void {
     const pending = this.#ids.get(id);
@@ -161,13 +153,18 @@ export class Gate {
     return this.#open.size;
   }
 
-  /** Names that were reached in the clear because they publish no key, among those remembered. */
+  /** How many names were reached in the clear because they publish no key, among those remembered. */
   get clearNames(): number {
+    return this.namesWith('no-key').length;
+  }
+
+  /** The remembered names whose answer went out in the clear for this reason. */
+  namesWith(code: string): NameKey[] {
     const names = new Set<NameKey>();
     for (const r of this.#finished.values()) {
-      if (r.verdict?.state === 'clear' && r.verdict.reason.code === 'no-key') names.add(r.question.name);
+      if (r.verdict?.state === 'clear' && r.verdict.reason.code === code) names.add(r.question.name);
     }
-    return names.size;
+    return [...names];
   }
 
   #begin(lookup: Lookup, at: Moment): void {

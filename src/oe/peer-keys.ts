@@ -4,6 +4,7 @@ import type { Resolution } from '../dns/resolver.ts';
 import { Class, Type } from '../dns/types.ts';
 import { addressOf, formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import type { PublicKey } from '../net/public-key.ts';
+import { toLatin1 } from '../wire/octets.ts';
 import { addressesIn } from './gate.ts';
 import { keysFrom } from './plan.ts';
 import { printable } from './text.ts';
@@ -134,7 +135,7 @@ function identityOf(id: { readonly type: number; readonly octets: Uint8Array }):
         : { problem: `its identity is no address (${id.octets.length} octets)` };
     }
     case IdType.ID_FQDN: {
-      const text = new TextDecoder('latin1').decode(id.octets);
+      const text = toLatin1(id.octets);
       const name = id.octets.length > 0 && id.octets.length <= 255 ? nameOf(text) : undefined;
       return name === undefined
         ? { problem: `its identity is no host name: ${printable(text.slice(0, 80))}` }

@@ -18,16 +18,16 @@ export interface Control {
 }
 
 /**
- * Serves `routes` (`GET` only, keys are paths) on a Unix socket of mode 0660, owned by the group `oe` where
+ * Serves what `routes` gives at the time (`GET` only, keys are paths) on a Unix socket of mode 0660, owned by the group `oe` where
  * there is one. A socket that nobody answers on is replaced; anything else at the path is left alone.
  */
-export async function openControl(path: string, routes: ControlRoutes): Promise<Control> {
+export async function openControl(path: string, routes: () => ControlRoutes): Promise<Control> {
   prepareDirectory(dirname(path));
   await makeWay(path);
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8_192 });
   server.maxConnections = 64;
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    void serve(routes, request, response);
+    void serve(routes(), request, response);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
@@ -70,6 +70,10 @@ async function serve(
   try {
     const url = new URL(request.url ?? '/', 'http://oe');
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
+    if (!route && Object.keys(routes).length === 0) {
+      refuse(503, 'starting', 'oe is starting.');
+      return;
+    }
     if (!route) {
       refuse(
         404,

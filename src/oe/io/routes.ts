@@ -1,0 +1,60 @@
+import { nameOf, type NameKey } from '../../dns/name.ts';
+import { parseAddress, type IpAddress } from '../../net/address.ts';
+import { statusOf, whyAddress, whyName } from '../explain.ts';
+import type { Health } from '../status.ts';
+import { printable } from '../text.ts';
+import type { ControlAnswer, ControlRoutes } from './control.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What the control API answers. `health` is what the edge knows of itself. */
+export function controlRoutes(
+  runtime: Runtime,
+  health: () => Omit<Health, 'counters' | 'localAddresses' | 'policyDefault'>,
+): ControlRoutes {
+  return {
+    '/v1/status': async () => {
+      const traffic = await runtime.traffic();
+      return { ok: true, body: statusOf(runtime.agent.view, traffic, health()) };
+    },
+    '/v1/why': async (query) => {
+      const text = query.get('name') ?? '';
+      const address = parseAddress(text);
+      if (address) return explainAddress(runtime, address);
+      const name = text === '' ? undefined : nameOf(text);
+      if (name === undefined)
+        return refusal('name-invalid', `${shown(text)} is neither a host name nor an address.`);
+      return explainName(runtime, name, query.get('fresh') === '1');
+    },
+    '/v1/forgive': (query) => {
+      const text = query.get('address');
+      const peer = text === null ? undefined : parseAddress(text);
+      if (text !== null && !peer) return refusal('address-invalid', `${shown(text)} is no address.`);
+      runtime.input(peer ? { kind: 'forgive', peer } : { kind: 'forgive' });
+      return { ok: true, body: { version: 1, forgiven: text ?? 'all' } };
+    },
+  };
+}
+
+async function explainName(runtime: Runtime, name: NameKey, fresh: boolean): Promise<ControlAnswer> {
+  if (fresh || runtime.agent.recordsOf(name).length === 0) await runtime.look(name);
+  const body = whyName(runtime.agent.view, name);
+  return body ? { ok: true, body } : refusal('lookup-lost', 'The lookup left no record; ask again.', 500);
+}
+
+function explainAddress(runtime: Runtime, address: IpAddress): ControlAnswer {
+  const body = whyAddress(runtime.agent.view, address);
+  if (body) return { ok: true, body };
+  return refusal(
+    'address-unknown',
+    'Nothing is known of this address: no name that was looked up leads to it, and no peer there has begun.',
+    404,
+  );
+}
+
+function refusal(code: string, message: string, status = 400): ControlAnswer {
+  return { ok: false, status, code, message };
+}
+
+function shown(text: string): string {
+  return text === '' ? 'An empty text' : printable(text.slice(0, 80));
+}

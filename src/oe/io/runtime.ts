@@ -1,0 +1,219 @@
+import { randomFillSync } from 'node:crypto';
+import { sameAddress, type IpAddress } from '../../net/address.ts';
+import { messageOf } from '../../errors.ts';
+import type { IkeSockets } from '../../ike/io/sockets.ts';
+import type { Upstreams } from '../../dns/io/upstream.ts';
+import type { KernelPort } from '../../kernel/port.ts';
+import { KernelLedger } from '../../kernel/ledger.ts';
+import type { Random } from '../../random.ts';
+import { instant, wallSeconds, type WallSeconds } from '../../time.ts';
+import { Agent } from '../agent.ts';
+import type { AgentEffect, AgentInput, AgentOptions } from '../agent-types.ts';
+import type { Traffic } from '../explain.ts';
+import type { Log } from './log.ts';
+import { sourceFor } from './source.ts';
+
+export const systemRandom: Random = { octets: (count) => randomFillSync(new Uint8Array(count)) };
+
+/** What a {@link Runtime} drives; it closes none of them. */
+export interface Edge {
+  readonly kernel: KernelPort;
+  readonly answer: (query: number, octets: Uint8Array) => void;
+  readonly upstreams: Pick<Upstreams, 'ask' | 'release'>;
+  /** Undefined: nothing can be encrypted here, so no IKE is spoken. */
+  readonly ike: Pick<IkeSockets, 'send'> | undefined;
+  readonly keyLog: (line: string) => void;
+  readonly log: Log;
+  /** Seconds that the wall clock of the validator is ahead of the system's. */
+  readonly wallOffset: number;
+}
+
+/** Turns readiness into inputs of the agent and performs its effects, in their order. */
+export class Runtime {
+  readonly #edge: Edge;
+  readonly #agent: Agent;
+  readonly #looks = new Map<number, () => void>();
+  #nextLook = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  /** Kernel operations run one after the other. */
+  #kernelQueue: Promise<void> = Promise.resolve();
+  #stopped: (() => void) | undefined;
+
+  constructor(edge: Edge, options: AgentOptions) {
+    this.#edge = edge;
+    this.#agent = new Agent(options);
+  }
+
+  get agent(): Agent {
+    return this.#agent;
+  }
+
+  async start(): Promise<void> {
+    const snapshot = await this.#edge.kernel.snapshot();
+    this.input({ kind: 'start', snapshot });
+    await this.#kernelQueue;
+  }
+
+  /** Looks a name up as a program would; resolves when both address types are through. */
+  look(name: Extract<AgentInput, { kind: 'look' }>['name']): Promise<void> {
+    const request = this.#nextLook++;
+    return new Promise((resolve) => {
+      this.#looks.set(request, resolve);
+      this.input({ kind: 'look', request, name });
+    });
+  }
+
+  /** What went through each SA, under the address of its peer. */
+  async traffic(): Promise<Map<string, Traffic>> {
+    const states = this.#agent.states();
+    const counters = await this.#edge.kernel.query(states.flatMap((s) => [s.inbound, s.outbound]));
+    const traffic = new Map<string, Traffic>();
+    states.forEach(({ peer }, i) => {
+      const before = traffic.get(peer.text) ?? { octetsIn: 0n, octetsOut: 0n };
+      traffic.set(peer.text, {
+        octetsIn: before.octetsIn + (counters[2 * i]?.octets ?? 0n),
+        octetsOut: before.octetsOut + (counters[2 * i + 1]?.octets ?? 0n),
+      });
+    });
+    return traffic;
+  }
+
+  /** Says goodbye to the peers and takes everything of ours out of the kernel. */
+  async stop(limitMs: number): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+    });
+    const limit = new Promise<void>((resolve) => setTimeout(resolve, limitMs).unref());
+    this.input({ kind: 'stop' });
+    await Promise.race([stopped, limit]);
+    clearTimeout(this.#timer);
+    await this.#sweep();
+  }
+
+  input(input: AgentInput): void {
+    let effects: readonly AgentEffect[];
+    try {
+      effects = this.#agent.handle(input, instant(performance.now()), this.#wall());
+    } catch (error) {
+      // Nothing that comes in may end the agent; what does is a fault of ours and must be seen.
+      const stack = error instanceof Error ? error.stack : undefined;
+      this.#edge.log({
+        level: 'error',
+        event: 'agent.fault',
+        input: input.kind,
+        error: stack ?? messageOf(error),
+      });
+      return;
+    }
+    for (const effect of effects) this.#perform(effect);
+    this.#schedule();
+  }
+
+  #perform(effect: AgentEffect): void {
+    const { upstreams, ike, kernel, log, keyLog } = this.#edge;
+    switch (effect.kind) {
+      case 'answer':
+        this.#edge.answer(effect.query, effect.octets);
+        return;
+      case 'ask':
+        upstreams.ask(effect);
+        return;
+      case 'release':
+        upstreams.release(effect.ask);
+        return;
+      case 'send':
+        ike?.send(effect.local, effect.remote, effect.octets);
+        return;
+      case 'allocateSpi': {
+        const { request, local, peer } = effect;
+        this.#inKernel(
+          () => kernel.allocateSpi(local, peer),
+          (spi) => ({ kind: 'spi', request, spi }),
+          (why) => ({ kind: 'noSpi', request, why }),
+        );
+        return;
+      }
+      case 'apply': {
+        const { batch, ops } = effect;
+        this.#inKernel(
+          () => kernel.apply(ops),
+          () => ({ kind: 'applied', batch }),
+          (why) => ({ kind: 'refused', batch, why }),
+        );
+        return;
+      }
+      case 'findSource':
+        void sourceFor(effect.peer).then((local) => {
+          this.input({ kind: 'source', peer: effect.peer, local });
+        });
+        return;
+      case 'keyLog':
+        keyLog(effect.line);
+        return;
+      case 'looked':
+        this.#looks.get(effect.request)?.();
+        this.#looks.delete(effect.request);
+        return;
+      case 'stopped':
+        this.#stopped?.();
+        return;
+      case 'log':
+        log(effect.event);
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #inKernel<T>(
+    call: () => Promise<T>,
+    done: (value: T) => AgentInput,
+    refused: (why: string) => AgentInput,
+  ): void {
+    this.#kernelQueue = this.#kernelQueue.then(call).then(
+      (value) => {
+        this.input(done(value));
+      },
+      (error: unknown) => {
+        this.input(refused(messageOf(error)));
+      },
+    );
+  }
+
+  #schedule(): void {
+    const at = this.#agent.deadline?.at ?? Number.POSITIVE_INFINITY;
+    if (at === this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    if (at === Number.POSITIVE_INFINITY) return;
+    // A timer may fire a little early; the tick after it is then set anew.
+    const wait = Math.min(Math.max(0, Math.ceil(at - performance.now())), longestTimerMs);
+    this.#timer = setTimeout(() => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      this.input({ kind: 'tick' });
+    }, wait);
+  }
+
+  #wall(): WallSeconds {
+    return wallSeconds(Math.floor(Date.now() / 1_000) + this.#edge.wallOffset);
+  }
+
+  /** What an operation that failed on the way may have left, reserved SPIs among it. */
+  async #sweep(): Promise<void> {
+    try {
+      const { kernel } = this.#edge;
+      await kernel.apply(new KernelLedger().leftovers(await kernel.snapshot()));
+    } catch (error) {
+      this.#edge.log({ level: 'error', event: 'kernel.sweep.failed', why: messageOf(error) });
+    }
+  }
+}
+
+/** setTimeout takes 31 bits. */
+const longestTimerMs = 2_147_483_647;
+
+/** Whether two lists hold the same addresses, in whatever order. */
+export function sameAddresses(a: readonly IpAddress[], b: readonly IpAddress[]): boolean {
+  return a.length === b.length && a.every((x) => b.some((y) => sameAddress(x, y)));
+}

@@ -1,0 +1,254 @@
+import { appendFileSync, chmodSync } from 'node:fs';
+import { DnsListener } from '../../dns/io/listen.ts';
+import { portHolder } from '../../dns/io/port-holder.ts';
+import { Upstreams } from '../../dns/io/upstream.ts';
+import { Exit, OeError, messageOf } from '../../errors.ts';
+import { IkeSockets } from '../../ike/io/sockets.ts';
+import { openXfrm } from '../../kernel/io/xfrm.ts';
+import { KernelError, type Capabilities, type KernelPort } from '../../kernel/port.ts';
+import { formatEndpoint, type Endpoint, type IpAddress } from '../../net/address.ts';
+import { SystemCallError } from '../../net/io/libc.ts';
+import { describePublicKey } from '../../net/public-key.ts';
+import { hostKeyPath, socketPath, type Config } from '../config.ts';
+import { loadAnchors } from './anchors.ts';
+import { openControl, type ControlRoutes } from './control.ts';
+import { loadHostKey } from './host-key.ts';
+import type { Log } from './log.ts';
+import { noKernel } from './no-kernel.ts';
+import { demandPrivileges } from './privilege.ts';
+import { controlRoutes } from './routes.ts';
+import { Runtime, sameAddresses, systemRandom } from './runtime.ts';
+import { localAddresses } from './source.ts';
+import { upstreamsFor } from './upstreams.ts';
+import { describeProgram } from './who.ts';
+
+/** An agent that runs. */
+export interface Running {
+  readonly listening: readonly Endpoint[];
+  readonly upstreams: readonly Endpoint[];
+  readonly hostKey: string | undefined;
+  /** What is not as it should be, each as sentences with the remedy. */
+  readonly complaints: readonly string[];
+  /** Takes everything out of the kernel and closes every socket. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the agent that `config` describes. Throws one {@link OeError} where it cannot run; nothing stays open or in
+ * the kernel then. Where the kernel has no ESP it runs all the same, as a validating stub, and complains.
+ */
+export async function startAgent(config: Config, log: Log): Promise<Running> {
+  const open: (() => unknown)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of open.splice(0).reverse()) await close();
+  };
+  try {
+    return await start(config, log, open, closeAll);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function start(
+  config: Config,
+  log: Log,
+  open: (() => unknown)[],
+  closeAll: () => Promise<void>,
+): Promise<Running> {
+  const { dns, ike, gate, policy, paths } = config;
+  demandPrivileges(dns.listen.map((e) => e.port));
+  const anchors = loadAnchors(dns.trustAnchorFile);
+  const identity = loadHostKey(hostKeyPath(paths));
+  const upstreams = await upstreamsFor(config);
+
+  // The control socket comes first: it is how another oe on these directories is found out.
+  let routes: ControlRoutes = {};
+  const control = await openControl(socketPath(paths), () => routes);
+  open.push(() => control.close());
+
+  const kernel = openKernel();
+  open.push(() => {
+    kernel.close();
+  });
+  const capabilities = await kernel.capabilities();
+  const complaints = complaintsOf(capabilities);
+  const canEncrypt = capabilities.esp4.available || capabilities.esp6.available;
+
+  const addresses = (): IpAddress[] => [...(ike.listen ?? localAddresses())];
+  let locals = addresses();
+  let runtime: Runtime | undefined;
+  const failed = (event: string, why: string): void => {
+    log({ level: 'debug', event, why });
+  };
+  const sockets = new IkeSockets({
+    ports: ike.ports,
+    failed,
+    received: (local, remote, octets) => runtime?.input({ kind: 'datagram', local, remote, octets }),
+  });
+  open.push(() => {
+    sockets.close();
+  });
+  if (canEncrypt) followAddresses(sockets, locals);
+
+  const upstreamSockets = new Upstreams({
+    reply: (ask, octets) => runtime?.input({ kind: 'reply', ask, octets }),
+    failed: (ask, why) => runtime?.input({ kind: 'failed', ask, why }),
+  });
+  open.push(() => {
+    upstreamSockets.close();
+  });
+  const listener = await DnsListener.open(dns.listen, (query, octets, limitOctets) =>
+    runtime?.input({ kind: 'query', query, octets, limitOctets }),
+  );
+  open.push(() => listener.close());
+
+  runtime = new Runtime(
+    {
+      kernel,
+      answer: (query, octets) => {
+        listener.answer(query, octets);
+      },
+      upstreams: upstreamSockets,
+      ike: canEncrypt ? sockets : undefined,
+      keyLog: keyLogTo(ike.keyLog, log),
+      log,
+      wallOffset: dns.validationDate === undefined ? 0 : dns.validationDate - Math.floor(Date.now() / 1_000),
+    },
+    {
+      locals,
+      upstreams,
+      anchors,
+      random: systemRandom,
+      identity,
+      capabilities,
+      keyLog: ike.keyLog !== undefined,
+      ports: ike.ports,
+      policy,
+      budgetMs: gate.budgetMs,
+      privateBudgetMs: gate.privateBudgetMs,
+    },
+  );
+  const running = runtime;
+  const unsubscribe = kernel.events((event) => {
+    running.input({ kind: 'kernel', event });
+  });
+  open.push(unsubscribe);
+  await running.start();
+
+  const follow = setInterval(() => {
+    const now = addresses();
+    try {
+      // Also when nothing changed: an address may have become usable meanwhile.
+      if (canEncrypt) sockets.follow(now);
+    } catch (error) {
+      log({ level: 'warn', event: 'ike.bind', why: messageOf(error) });
+    }
+    if (sameAddresses(now, locals)) return;
+    locals = now;
+    running.input({ kind: 'locals', addresses: now });
+    log({ level: 'info', event: 'addresses.changed', count: now.length });
+  }, addressesEveryMs);
+  open.push(() => {
+    clearInterval(follow);
+  });
+
+  const startedMs = performance.now();
+  const hostKey = identity && describePublicKey(identity.publicKey);
+  routes = controlRoutes(running, () => ({
+    upSeconds: Math.round((performance.now() - startedMs) / 1_000),
+    listening: listener.endpoints.map(formatEndpoint),
+    upstreams: upstreams.map(formatEndpoint),
+    hostKey: hostKey ?? null,
+    esp: { ipv4: capabilities.esp4.available, ipv6: capabilities.esp6.available },
+    complaints,
+  }));
+  return {
+    listening: listener.endpoints,
+    upstreams,
+    hostKey,
+    complaints,
+    stop: async () => {
+      await running.stop(stopLimitMs);
+      await closeAll();
+    },
+  };
+}
+
+function openKernel(): KernelPort {
+  try {
+    return openXfrm();
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    if (error.code !== 'EPERM') return noKernel(error.message);
+    throw new OeError(
+      'not-privileged',
+      `oe up may not set up IPsec here: ${error.message}.`,
+      'Run it as root (`sudo oe up`), or as a service with CAP_NET_ADMIN.',
+      Exit.noPermission,
+      error,
+    );
+  }
+}
+
+function complaintsOf({ esp4, esp6, suites }: Capabilities): string[] {
+  const sentences = [esp4, esp6].flatMap((esp) => (esp.available ? [] : [`${esp.why} ${esp.remedy}`]));
+  if (!esp4.available && !esp6.available)
+    sentences.unshift('NOTHING CAN BE ENCRYPTED: oe only validates DNS.');
+  else if (suites.length === 0) sentences.push('The kernel has no algorithm that ESP can use.');
+  return [...new Set(sentences)];
+}
+
+function followAddresses(sockets: IkeSockets, locals: readonly IpAddress[]): void {
+  try {
+    sockets.follow(locals);
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    if (error.code !== 'EADDRINUSE') {
+      throw new OeError(
+        'ike-socket-failed',
+        `IKE cannot have its port: ${error.message}.`,
+        'Run `oe doctor`; it says what this machine lacks.',
+        Exit.osError,
+        error,
+      );
+    }
+    const taken = sockets.refused;
+    const holder = taken && portHolder(taken, 'udp');
+    throw new OeError(
+      'ike-port-busy',
+      `UDP ${taken ? formatEndpoint(taken) : 'port'} of IKE is taken by ${holder ? describeProgram(holder) : 'another program'}.`,
+      'Two IKE daemons cannot share a host: stop the other one, or give oe other addresses with listen in [ike].',
+      Exit.unavailable,
+      error,
+    );
+  }
+}
+
+/** Writes keys where only their owner can read them. */
+function keyLogTo(path: string | undefined, log: Log): (line: string) => void {
+  if (path === undefined) return () => undefined;
+  log({ level: 'warn', event: 'keylog.on', path, why: 'whoever reads this file can read the IKE messages' });
+  try {
+    appendFileSync(path, '', { mode: 0o600 });
+    chmodSync(path, 0o600);
+  } catch (error) {
+    throw new OeError(
+      'key-log-unwritable',
+      `The key log cannot be written: ${messageOf(error)}.`,
+      'Correct key-log in [ike], or leave it out.',
+      Exit.cannotCreate,
+      error,
+    );
+  }
+  return (line) => {
+    try {
+      appendFileSync(path, `${line}\n`, { mode: 0o600 });
+    } catch (error) {
+      log({ level: 'error', event: 'keylog.failed', why: messageOf(error) });
+    }
+  };
+}
+
+const addressesEveryMs = 3_000;
+const stopLimitMs = 3_000;

@@ -1,0 +1,66 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { learnUpstreams } from '../../dns/io/resolv-conf.ts';
+import { Exit, OeError } from '../../errors.ts';
+import { formatEndpoint, parseEndpoint, sameEndpoint, type Endpoint } from '../../net/address.ts';
+import type { Config } from '../config.ts';
+
+/**
+ * The resolvers to ask: those of the configuration, else those of the system. Where resolv.conf names nobody but
+ * ourselves, those that it named before count, of which a copy is kept in the state directory.
+ */
+export async function upstreamsFor(config: Config): Promise<readonly Endpoint[]> {
+  const { upstreams, resolvConf, listen } = config.dns;
+  if (upstreams) {
+    const own = upstreams.find((u) => listen.some((l) => sameEndpoint(l, u)));
+    if (own) {
+      throw new OeError(
+        'upstream-loop',
+        `oe would ask itself: ${formatEndpoint(own)} is in both listen and upstreams.`,
+        'Give the address of a resolver in upstreams in [dns].',
+        Exit.config,
+      );
+    }
+    return upstreams;
+  }
+  const learned = await learnUpstreams(resolvConf, listen);
+  if (learned.length > 0) {
+    remember(config.paths.stateDirectory, learned);
+    return learned;
+  }
+  const remembered = recall(config.paths.stateDirectory).filter(
+    (u) => !listen.some((l) => sameEndpoint(l, u)),
+  );
+  if (remembered.length > 0) return remembered;
+  throw new OeError(
+    'no-upstream',
+    `No resolver is known: ${resolvConf} names none but this host itself.`,
+    'Write one or more under upstreams in [dns] of /etc/oe/oe.toml, for example upstreams = ["9.9.9.9"].',
+    Exit.config,
+  );
+}
+
+function fileIn(stateDirectory: string): string {
+  return `${stateDirectory}/upstreams`;
+}
+
+/** Best effort: without a state directory the next start must find them by itself. */
+function remember(stateDirectory: string, upstreams: readonly Endpoint[]): void {
+  const path = fileIn(stateDirectory);
+  try {
+    mkdirSync(stateDirectory, { recursive: true, mode: 0o755 });
+    writeFileSync(`${path}.new`, upstreams.map((u) => `${formatEndpoint(u)}\n`).join(''), { mode: 0o644 });
+    renameSync(`${path}.new`, path);
+  } catch {
+    // Not writable; nothing depends on it now.
+  }
+}
+
+function recall(stateDirectory: string): Endpoint[] {
+  try {
+    return readFileSync(fileIn(stateDirectory), 'utf8')
+      .split('\n')
+      .flatMap((line) => parseEndpoint(line.trim(), 53) ?? []);
+  } catch {
+    return [];
+  }
+}
