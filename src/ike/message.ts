@@ -1,20 +1,34 @@
 import type { Brand } from '../brand.ts';
 import type { Decoded } from '../wire/error.ts';
-import type { InnerPayload, Payload } from './payloads.ts';
+import { Reader, decoded } from '../wire/reader.ts';
+import { encoded, type Writer } from '../wire/writer.ts';
+import { decodePayloads, encodePayloads, typeOf, type InnerPayload, type Payload } from './payloads.ts';
 
 /** IKE SPI: 64 bits. Zero only as the responder's in the first message. */
 export type IkeSpi = Brand<bigint, 'IkeSpi'>;
 
-export declare function ikeSpi(value: bigint): IkeSpi;
+export function ikeSpi(value: bigint): IkeSpi {
+  if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new RangeError(`IKE SPI out of range: ${value}`);
+  return value as IkeSpi;
+}
 
 /** From 8 octets, e.g. random ones. */
-export declare function ikeSpiFrom(octets: Uint8Array): IkeSpi;
+export function ikeSpiFrom(octets: Uint8Array): IkeSpi {
+  if (octets.length !== 8) throw new RangeError(`IKE SPI of ${octets.length} octets`);
+  return new DataView(octets.buffer, octets.byteOffset, 8).getBigUint64(0) as IkeSpi;
+}
 
 /** 8 octets, as in a REKEY proposal or the NAT detection hash. */
-export declare function ikeSpiOctets(spi: IkeSpi): Uint8Array;
+export function ikeSpiOctets(spi: IkeSpi): Uint8Array {
+  const octets = new Uint8Array(8);
+  new DataView(octets.buffer).setBigUint64(0, spi);
+  return octets;
+}
 
 /** `0x` and 16 digits. */
-export declare function formatIkeSpi(spi: IkeSpi): string;
+export function formatIkeSpi(spi: IkeSpi): string {
+  return `0x${spi.toString(16).padStart(16, '0')}`;
+}
 
 /** What we say in the header of a message (RFC 7296 §3.1); lengths and types follow from the payloads. */
 export interface MessageHead {
@@ -53,10 +67,68 @@ export const HEADER_OCTETS = 28;
  * The header, if `octets` (without a non-ESP marker) can be an IKE message at all: 28 octets or more and the
  * length that it says. Another major version is for the caller to answer. Cheap: it goes before everything else.
  */
-export declare function decodeHeader(octets: Uint8Array): IkeHeader | undefined;
+export function decodeHeader(octets: Uint8Array): IkeHeader | undefined {
+  if (octets.length < HEADER_OCTETS) return undefined;
+  const header = readHeader(new Reader(octets));
+  return header.length === octets.length ? header : undefined;
+}
 
-/** A whole message; SK and SKF stay closed. An error: answer INVALID_SYNTAX only where it is authenticated. */
-export declare function decodeMessage(octets: Uint8Array): Decoded<Message>;
+/**
+ * A whole message; SK and SKF stay closed. The error of a message in the clear proves nothing about the peer:
+ * anybody can send one.
+ */
+export function decodeMessage(octets: Uint8Array): Decoded<Message> {
+  return decoded(octets, (r) => {
+    const header = readHeader(r);
+    if (header.majorVersion !== MAJOR_VERSION) r.fail(`IKE version ${header.majorVersion}`);
+    if (header.length !== octets.length) r.fail(`length ${header.length} of ${octets.length} octets`);
+    return { header, payloads: decodePayloads(r, header.nextPayload), octets };
+  });
+}
 
 /** A message in the clear. */
-export declare function encodeMessage(head: MessageHead, payloads: readonly InnerPayload[]): Uint8Array;
+export function encodeMessage(head: MessageHead, payloads: readonly InnerPayload[]): Uint8Array {
+  return encoded((w) => {
+    encodeHeader(w, head, typeOf(payloads[0]), 0);
+    encodePayloads(w, payloads);
+    w.patchU32(LENGTH_AT, w.length);
+  }, 1024);
+}
+
+/** Writes the 28 octets of the header; `length` is of the whole message. */
+export function encodeHeader(w: Writer, head: MessageHead, nextPayload: number, length: number): void {
+  w.u64(head.spiI);
+  w.u64(head.spiR);
+  w.u8(nextPayload);
+  w.u8(MAJOR_VERSION << 4);
+  w.u8(head.exchange);
+  w.u8((head.fromInitiator ? FLAG_INITIATOR : 0) | (head.response ? FLAG_RESPONSE : 0));
+  w.u32(head.messageId);
+  w.u32(length);
+}
+
+const MAJOR_VERSION = 2;
+const FLAG_INITIATOR = 0x08;
+const FLAG_RESPONSE = 0x20;
+const LENGTH_AT = 24;
+
+function readHeader(r: Reader): IkeHeader {
+  const spiI = r.u64() as IkeSpi;
+  const spiR = r.u64() as IkeSpi;
+  const nextPayload = r.u8();
+  const version = r.u8();
+  const exchange = r.u8();
+  const flags = r.u8();
+  return {
+    spiI,
+    spiR,
+    nextPayload,
+    majorVersion: version >> 4,
+    minorVersion: version & 0x0f,
+    exchange,
+    fromInitiator: (flags & FLAG_INITIATOR) !== 0,
+    response: (flags & FLAG_RESPONSE) !== 0,
+    messageId: r.u32(),
+    length: r.u32(),
+  };
+}

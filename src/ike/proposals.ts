@@ -1,7 +1,21 @@
 import type { EspSuite } from './child.ts';
 import type { IkeCipher } from './crypto/cipher.ts';
-import type { IkeSpi } from './message.ts';
-import type { Proposal, SaPayload } from './sa-payload.ts';
+import { supportedGroups } from './crypto/dh.ts';
+import { ikeSpiFrom, ikeSpiOctets, type IkeSpi } from './message.ts';
+import {
+  Encr,
+  Group,
+  Integ,
+  Prf,
+  Protocol,
+  SequenceNumbers,
+  TransformType,
+  encrName,
+  groupName,
+  integName,
+  prfName,
+} from './numbers.ts';
+import type { Proposal, SaPayload, Transform } from './sa-payload.ts';
 
 /** What protects an IKE SA. */
 export interface IkeSuite {
@@ -11,19 +25,46 @@ export interface IkeSuite {
 }
 
 /** The group of the first KE payload that we send: both libreswan's and strongSwan's defaults take it. */
-export declare const firstGroup: number;
+export const firstGroup: number = Group.CURVE25519;
 
 /** `AES-GCM-16-256, PRF-HMAC-SHA2-512, CURVE25519`. */
-export declare function describeIkeSuite(suite: IkeSuite): string;
+export function describeIkeSuite(suite: IkeSuite): string {
+  const { encr, keyBits, integ } = suite.cipher;
+  return `${describeCipher(encr, keyBits, integ)}, ${dashed(prfName(suite.prf))}, ${dashed(groupName(suite.group))}`;
+}
 
-/** `AES-GCM-16-256`. */
-export declare function describeEspSuite(suite: EspSuite): string;
+/** `AES-GCM-16-256`, `AES-CBC-256 with HMAC-SHA2-256-128`. */
+export function describeEspSuite(suite: EspSuite): string {
+  return describeCipher(suite.encr, suite.keyBits, suite.integ);
+}
 
-/** What we offer for an IKE SA; `spi` only when one is rekeyed. `group` stands first among the groups. */
-export declare function ikeProposals(options?: {
-  readonly group?: number;
-  readonly spi?: IkeSpi;
-}): Proposal[];
+/**
+ * What we offer for an IKE SA; `spi` only when one is rekeyed, `group` is that of the KE payload.
+ *
+ * The first proposal has our group alone: libreswan chooses the group by its own order among all that a
+ * proposal offers, without a look at the KE payload, and would ask for P-256 with INVALID_KE_PAYLOAD.
+ */
+export function ikeProposals(options: { readonly group?: number; readonly spi?: IkeSpi } = {}): Proposal[] {
+  const first = options.group ?? firstGroup;
+  const groups = [first, ...supportedGroups.filter((g) => g !== first)];
+  const spi = options.spi === undefined ? new Uint8Array(0) : ikeSpiOctets(options.spi);
+  const proposals = [
+    { ciphers: aeadCiphers.slice(0, 1), groups: [first] },
+    { ciphers: aeadCiphers, groups },
+    { ciphers: cbcCiphers, groups },
+  ];
+  return proposals.map(({ ciphers, groups }, i) => ({
+    number: i + 1,
+    protocol: Protocol.IKE,
+    spi,
+    transforms: [
+      ...ciphers.map(encrTransform),
+      ...ourPrfs.map((id) => ({ type: TransformType.PRF, id })),
+      ...integsOf(ciphers).map((id) => ({ type: TransformType.INTEG, id })),
+      ...groups.map((id) => ({ type: TransformType.KE, id })),
+    ],
+  }));
+}
 
 /** A choice: what goes back in the SA payload and what it means. */
 export interface IkeChoice {
@@ -37,20 +78,82 @@ export interface IkeChoice {
  * Our choice as responder, in our order; `keGroup` (the peer's KE payload) wins among the groups that we take, so
  * that no round trip is lost. Undefined: NO_PROPOSAL_CHOSEN.
  */
-export declare function chooseIke(
+export function chooseIke(
   offered: SaPayload,
-  options?: { readonly keGroup?: number; readonly spi?: IkeSpi },
-): IkeChoice | undefined;
+  options: { readonly keGroup?: number; readonly spi?: IkeSpi } = {},
+): IkeChoice | undefined {
+  const rekey = options.spi !== undefined;
+  const proposals = offered.proposals.filter(
+    (p) => p.protocol === Protocol.IKE && p.spi.length > 0 === rekey && hasOnly(p, ikeTransformTypes),
+  );
+  const groupLists = withFirst(options.keGroup, supportedGroups);
+  for (const cipher of ourCiphers) {
+    for (const groups of groupLists) {
+      for (const proposal of proposals) {
+        const encr = findCipher(proposal, cipher);
+        const prf = firstOf(proposal, TransformType.PRF, ourPrfs);
+        const group = firstOf(proposal, TransformType.KE, groups);
+        if (!encr || !prf || !group) continue;
+        return {
+          suite: { cipher, prf: prf.id, group: group.id },
+          answer: answerTo(
+            proposal,
+            options.spi === undefined ? new Uint8Array(0) : ikeSpiOctets(options.spi),
+            [...encr, prf, group],
+          ),
+          peerSpi: rekey ? ikeSpiFrom(proposal.spi) : undefined,
+        };
+      }
+    }
+  }
+  return undefined;
+}
 
 /** The peer's answer as initiator reads it: one of our offers with one transform of each type, else undefined. */
-export declare function acceptIke(offered: readonly Proposal[], answer: SaPayload): IkeChoice | undefined;
+export function acceptIke(offered: readonly Proposal[], answer: SaPayload): IkeChoice | undefined {
+  const chosen = onlyAnswer(offered, answer);
+  if (!chosen) return undefined;
+  const one = (type: number): Transform | undefined => chosen.transforms.find((t) => t.type === type);
+  const [encr, prf, integ, group] = [
+    one(TransformType.ENCR),
+    one(TransformType.PRF),
+    one(TransformType.INTEG),
+    one(TransformType.KE),
+  ];
+  const cipher = ourCiphers.find(
+    (c) => c.encr === encr?.id && c.keyBits === keyBitsOf(encr) && c.integ === integ?.id,
+  );
+  if (!cipher || !prf || !group) return undefined;
+  return {
+    suite: { cipher, prf: prf.id, group: group.id },
+    answer,
+    peerSpi: chosen.spi.length === 0 ? undefined : ikeSpiFrom(chosen.spi),
+  };
+}
 
 /** What we offer for a Child SA: `suites` as the kernel has them, ESN first; `groups` only with PFS. */
-export declare function espProposals(
+export function espProposals(
   suites: readonly EspSuite[],
   spi: number,
-  groups?: readonly number[],
-): Proposal[];
+  groups: readonly number[] = [],
+): Proposal[] {
+  const spiOctets = espSpiOctets(spi);
+  // One proposal has either AEADs or ciphers that want a checksum (RFC 7296 §3.3), the better kind first.
+  const kinds = [suites.filter((s) => s.integ === undefined), suites.filter((s) => s.integ !== undefined)];
+  return kinds
+    .filter((kind) => kind.length > 0)
+    .map((kind, i) => ({
+      number: i + 1,
+      protocol: Protocol.ESP,
+      spi: spiOctets,
+      transforms: [
+        ...unique(kind.map(encrTransform)),
+        ...integsOf(kind).map((id) => ({ type: TransformType.INTEG, id })),
+        ...groups.map((id) => ({ type: TransformType.KE, id })),
+        ...ourSequenceNumbers.map((id) => ({ type: TransformType.SN, id })),
+      ],
+    }));
+}
 
 export interface EspChoice {
   readonly suite: EspSuite;
@@ -62,13 +165,223 @@ export interface EspChoice {
   readonly answer: SaPayload;
 }
 
-/** Our choice as responder, in the order of `suites`; `spi` is of our inbound SA. Undefined: NO_PROPOSAL_CHOSEN. */
-export declare function chooseEsp(
+/**
+ * Our choice as responder, in the order of `suites`; `spi` is of our inbound SA. Without `groups` (IKE_AUTH) only
+ * a proposal that does without PFS will do. Undefined: NO_PROPOSAL_CHOSEN.
+ */
+export function chooseEsp(
   offered: SaPayload,
   suites: readonly EspSuite[],
   spi: number,
-  options?: { readonly groups?: readonly number[]; readonly keGroup?: number },
-): EspChoice | undefined;
+  options: { readonly groups?: readonly number[]; readonly keGroup?: number } = {},
+): EspChoice | undefined {
+  const proposals = offered.proposals.filter(
+    (p) => p.protocol === Protocol.ESP && isEspSpi(p.spi) && hasOnly(p, espTransformTypes),
+  );
+  const groupLists = withFirst(options.keGroup, options.groups ?? []);
+  for (const suite of suites) {
+    for (const groups of groupLists) {
+      for (const proposal of proposals) {
+        const encr = findCipher(proposal, suite);
+        const sn = firstOf(proposal, TransformType.SN, ourSequenceNumbers);
+        const group = findChildGroup(proposal, groups);
+        if (!encr || !sn || group === undefined) continue;
+        const answer = answerTo(proposal, espSpiOctets(spi), [...encr, ...group, sn]);
+        return espChoice(suite, proposal.spi, sn, group[0], answer);
+      }
+    }
+  }
+  return undefined;
+}
 
 /** As {@link acceptIke}, for a Child SA. */
-export declare function acceptEsp(offered: readonly Proposal[], answer: SaPayload): EspChoice | undefined;
+export function acceptEsp(offered: readonly Proposal[], answer: SaPayload): EspChoice | undefined {
+  const chosen = onlyAnswer(offered, answer);
+  if (chosen?.protocol !== Protocol.ESP || !isEspSpi(chosen.spi)) return undefined;
+  const one = (type: number): Transform | undefined => chosen.transforms.find((t) => t.type === type);
+  const [encr, sn] = [one(TransformType.ENCR), one(TransformType.SN)];
+  if (!encr || !sn) return undefined;
+  const integ = one(TransformType.INTEG)?.id;
+  const suite: EspSuite = {
+    encr: encr.id,
+    keyBits: keyBitsOf(encr),
+    ...(integ !== undefined && integ !== Integ.NONE && { integ }),
+  };
+  return espChoice(suite, chosen.spi, sn, one(TransformType.KE), answer);
+}
+
+// ---- what is ours
+
+const aeadCiphers: readonly IkeCipher[] = [
+  { encr: Encr.ENCR_AES_GCM_16, keyBits: 256, integ: undefined },
+  { encr: Encr.ENCR_AES_GCM_16, keyBits: 128, integ: undefined },
+  { encr: Encr.ENCR_CHACHA20_POLY1305, keyBits: 256, integ: undefined },
+];
+
+const cbcIntegs = [Integ.AUTH_HMAC_SHA2_256_128, Integ.AUTH_HMAC_SHA2_512_256, Integ.AUTH_HMAC_SHA2_384_192];
+
+const cbcCiphers: readonly IkeCipher[] = [256, 128].flatMap((keyBits) =>
+  cbcIntegs.map((integ) => ({ encr: Encr.ENCR_AES_CBC, keyBits, integ })),
+);
+
+const ourCiphers: readonly IkeCipher[] = [...aeadCiphers, ...cbcCiphers];
+const ourPrfs: readonly number[] = [Prf.PRF_HMAC_SHA2_512, Prf.PRF_HMAC_SHA2_256, Prf.PRF_HMAC_SHA2_384];
+const ourSequenceNumbers: readonly number[] = [SequenceNumbers.SN_64_PARTIAL, SequenceNumbers.SN_32];
+const ikeTransformTypes: readonly number[] = [
+  TransformType.ENCR,
+  TransformType.PRF,
+  TransformType.INTEG,
+  TransformType.KE,
+];
+const espTransformTypes: readonly number[] = [
+  TransformType.ENCR,
+  TransformType.INTEG,
+  TransformType.KE,
+  TransformType.SN,
+];
+
+// ---- transforms
+
+interface CipherLike {
+  readonly encr: number;
+  readonly keyBits: number;
+  readonly integ?: number | undefined;
+}
+
+function encrTransform(cipher: CipherLike): Transform {
+  // ChaCha20 has one length of the key and so no attribute (RFC 7634 §4).
+  return cipher.encr === Encr.ENCR_CHACHA20_POLY1305
+    ? { type: TransformType.ENCR, id: cipher.encr }
+    : { type: TransformType.ENCR, id: cipher.encr, keyBits: cipher.keyBits };
+}
+
+function keyBitsOf(encr: Transform): number {
+  return encr.id === Encr.ENCR_CHACHA20_POLY1305 ? 256 : (encr.keyBits ?? 0);
+}
+
+function integsOf(ciphers: readonly CipherLike[]): number[] {
+  return [...new Set(ciphers.flatMap((c) => (c.integ === undefined ? [] : [c.integ])))];
+}
+
+function unique(transforms: readonly Transform[]): Transform[] {
+  return transforms.filter((t, i) => transforms.findIndex((u) => sameTransform(t, u)) === i);
+}
+
+function sameTransform(a: Transform, b: Transform): boolean {
+  return (
+    a.type === b.type &&
+    a.id === b.id &&
+    a.keyBits === b.keyBits &&
+    // §3.3.6: an attribute that is not understood makes the transform unacceptable.
+    a.unknownAttributes === undefined &&
+    b.unknownAttributes === undefined
+  );
+}
+
+/** §3.3.6: a proposal with a type of transform that is not understood is unacceptable. */
+function hasOnly(proposal: Proposal, types: readonly number[]): boolean {
+  return proposal.transforms.every((t) => types.includes(t.type));
+}
+
+function transformsOf(proposal: Proposal, type: number): Transform[] {
+  return proposal.transforms.filter((t) => t.type === type);
+}
+
+/** The first of `ids` that the proposal offers, plainly. */
+function firstOf(proposal: Proposal, type: number, ids: readonly number[]): Transform | undefined {
+  for (const id of ids) {
+    const wanted = { type, id };
+    if (proposal.transforms.some((t) => sameTransform(t, wanted))) return wanted;
+  }
+  return undefined;
+}
+
+/** The ENCR and, where there is one, the INTEG transform with which `proposal` offers `cipher`. */
+function findCipher(proposal: Proposal, cipher: CipherLike): Transform[] | undefined {
+  const encr = encrTransform(cipher);
+  if (!proposal.transforms.some((t) => sameTransform(t, encr))) return undefined;
+  if (cipher.integ !== undefined) {
+    const integ = firstOf(proposal, TransformType.INTEG, [cipher.integ]);
+    return integ && [encr, integ];
+  }
+  // An AEAD goes without a checksum of its own: none is offered, or NONE is (§3.3).
+  if (transformsOf(proposal, TransformType.INTEG).length === 0) return [encr];
+  const none = firstOf(proposal, TransformType.INTEG, [Integ.NONE]);
+  return none && [encr, none];
+}
+
+/** The KE transform of a child, as a list of one, or none where the proposal goes without. Undefined: no match. */
+function findChildGroup(proposal: Proposal, groups: readonly number[]): Transform[] | undefined {
+  if (transformsOf(proposal, TransformType.KE).length === 0) return [];
+  const group = firstOf(proposal, TransformType.KE, [...groups, Group.NONE]);
+  return group && [group];
+}
+
+/** The lists of groups to try in turn: that of the KE payload alone, then all. */
+function withFirst(keGroup: number | undefined, groups: readonly number[]): (readonly number[])[] {
+  return keGroup !== undefined && groups.includes(keGroup) ? [[keGroup], groups] : [groups];
+}
+
+function answerTo(proposal: Proposal, spi: Uint8Array, transforms: readonly Transform[]): SaPayload {
+  return {
+    kind: 'SA',
+    proposals: [{ number: proposal.number, protocol: proposal.protocol, spi, transforms }],
+  };
+}
+
+/** The one proposal of an answer, if it takes exactly one transform of each type out of one of our offers. */
+function onlyAnswer(offered: readonly Proposal[], answer: SaPayload): Proposal | undefined {
+  const [chosen, ...others] = answer.proposals;
+  if (!chosen || others.length > 0) return undefined;
+  const offer = offered.find((p) => p.number === chosen.number && p.protocol === chosen.protocol);
+  if (offer?.spi.length !== chosen.spi.length) return undefined;
+  const types = new Set(offer.transforms.map((t) => t.type));
+  const answered = new Set(chosen.transforms.map((t) => t.type));
+  if (chosen.transforms.length !== answered.size || types.size !== answered.size) return undefined;
+  return chosen.transforms.every((t) => offer.transforms.some((o) => sameTransform(o, t)))
+    ? chosen
+    : undefined;
+}
+
+function espChoice(
+  suite: EspSuite,
+  peerSpi: Uint8Array,
+  sn: Transform,
+  group: Transform | undefined,
+  answer: SaPayload,
+): EspChoice {
+  return {
+    suite,
+    esn: sn.id === SequenceNumbers.SN_64_PARTIAL,
+    peerSpi: espSpiFrom(peerSpi),
+    group: group === undefined || group.id === Group.NONE ? undefined : group.id,
+    answer,
+  };
+}
+
+function espSpiOctets(spi: number): Uint8Array {
+  const octets = new Uint8Array(4);
+  new DataView(octets.buffer).setUint32(0, spi);
+  return octets;
+}
+
+function espSpiFrom(octets: Uint8Array): number {
+  return new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
+}
+
+/** 0 to 255 name no SA (RFC 4303 §2.1). */
+function isEspSpi(octets: Uint8Array): boolean {
+  return octets.length === 4 && espSpiFrom(octets) > 255;
+}
+
+// ---- words
+
+function describeCipher(encr: number, keyBits: number, integ: number | undefined): string {
+  if (encr === Encr.ENCR_CHACHA20_POLY1305) return 'ChaCha20-Poly1305';
+  const name = `${dashed(encrName(encr).replace(/^ENCR_/, ''))}-${keyBits}`;
+  return integ === undefined ? name : `${name} with ${dashed(integName(integ).replace(/^AUTH_/, ''))}`;
+}
+
+function dashed(name: string): string {
+  return name.replaceAll('_', '-');
+}

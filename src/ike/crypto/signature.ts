@@ -1,21 +1,13 @@
-import type { KeyObject } from 'node:crypto';
-import type { PublicKey } from '../../net/public-key.ts';
+import { constants, sign, verify, type KeyObject } from 'node:crypto';
+import { concatOctets } from '../../wire/octets.ts';
+import { AuthMethod, HashAlgorithm, authMethodName, hashName } from '../numbers.ts';
+import { decodeAlgorithm, encodeAlgorithm, type SignatureAlgorithm } from './algorithm-identifier.ts';
+import type { VerifiableKey } from './public-key.ts';
+
+export { importPublicKey, type ImportedKey, type VerifiableKey } from './public-key.ts';
 
 /** A private key as `node:crypto` holds it; it never prints. */
 export type PrivateKey = KeyObject;
-
-/** A public key that has passed the checks: strong enough, and a point on its curve and of no small order. */
-export interface VerifiableKey {
-  readonly publicKey: PublicKey;
-  readonly keyObject: KeyObject;
-}
-
-/** Not ok: nothing signed with it counts; `why` is a clause, e.g. `the modulus has 1024 bits, fewer than 2048`. */
-export type ImportedKey =
-  { readonly ok: true; readonly key: VerifiableKey } | { readonly ok: false; readonly why: string };
-
-/** Judges a raw key and makes it usable. About 0.1 ms. */
-export declare function importPublicKey(key: PublicKey): ImportedKey;
 
 /** The fields of an AUTH payload. */
 export interface AuthValue {
@@ -29,25 +21,256 @@ export type Verified =
   | { readonly ok: true; readonly scheme: string; readonly weak: boolean }
   | { readonly ok: false; readonly why: string };
 
-/** What we announce in SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4), best first. */
-export declare const announcedHashes: readonly number[];
+/** What we announce in SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4): what {@link verifyAuth} takes. SHA-1 is not. */
+export const announcedHashes: readonly number[] = [
+  HashAlgorithm.SHA2_256,
+  HashAlgorithm.SHA2_384,
+  HashAlgorithm.SHA2_512,
+  HashAlgorithm.IDENTITY,
+];
 
 /** The data of that notification. */
-export declare function encodeHashes(hashes: readonly number[]): Uint8Array;
+export function encodeHashes(hashes: readonly number[]): Uint8Array {
+  return Uint8Array.from(hashes.flatMap((hash) => [hash >> 8, hash & 0xff]));
+}
 
 /** Unknown numbers are kept; undefined for an odd number of octets. */
-export declare function decodeHashes(data: Uint8Array): number[] | undefined;
+export function decodeHashes(data: Uint8Array): number[] | undefined {
+  if (data.length % 2 !== 0) return undefined;
+  return Array.from(
+    { length: data.length / 2 },
+    (_, i) => ((data[2 * i] ?? 0) << 8) | (data[2 * i + 1] ?? 0),
+  );
+}
 
 /**
  * Signs for IKE_AUTH. `peerHashes`: what the peer announced, undefined where it announced nothing (then the
  * methods before RFC 7427). Undefined: the peer cannot verify any signature of this key (Ed25519 without
  * hash 5, RFC 8420 §2).
  */
-export declare function signAuth(
+export function signAuth(
   key: PrivateKey,
   peerHashes: readonly number[] | undefined,
   signed: Uint8Array,
-): AuthValue | undefined;
+): AuthValue | undefined {
+  const algorithm = peerHashes && chooseAlgorithm(key, peerHashes);
+  if (!algorithm) return signOldMethod(key, signed);
+  const identifier = encodeAlgorithm(algorithm);
+  const signature = signWith(key, algorithm, signed);
+  // RFC 7427 §3: length of the AlgorithmIdentifier, itself, the signature.
+  const data = concatOctets(Uint8Array.of(identifier.length), identifier, signature);
+  return { method: AuthMethod.DIGITAL_SIGNATURE, data };
+}
 
 /** Checks the peer's signature of method 1, 9, 10, 11 or 14. Other methods are not ok. */
-export declare function verifyAuth(key: VerifiableKey, auth: AuthValue, signed: Uint8Array): Verified;
+export function verifyAuth(key: VerifiableKey, auth: AuthValue, signed: Uint8Array): Verified {
+  switch (auth.method) {
+    case AuthMethod.DIGITAL_SIGNATURE:
+      return verifyDigitalSignature(key, auth.data, signed);
+    case AuthMethod.RSA_DIGITAL_SIGNATURE:
+      return verifyRsaMethod(key, auth.data, signed);
+    case AuthMethod.ECDSA_SHA2_256_P256:
+    case AuthMethod.ECDSA_SHA2_384_P384:
+    case AuthMethod.ECDSA_SHA2_512_P521:
+      return verifyEcdsaMethod(key, auth, signed);
+    default:
+      return refused(`method ${authMethodName(auth.method)} is no signature that we verify`);
+  }
+}
+
+function refused(why: string): Verified {
+  return { ok: false, why };
+}
+
+/** The names by which `node:crypto` knows the hashes that a signature may use. */
+const digests = new Map<number, string>([
+  [HashAlgorithm.SHA1, 'sha1'],
+  [HashAlgorithm.SHA2_256, 'sha256'],
+  [HashAlgorithm.SHA2_384, 'sha384'],
+  [HashAlgorithm.SHA2_512, 'sha512'],
+]);
+
+// ---- RFC 7427
+
+/** The best that both ends can do. PSS, never PKCS#1 v1.5, which RFC 8247 §3.2 only tolerates. */
+function chooseAlgorithm(key: PrivateKey, peerHashes: readonly number[]): SignatureAlgorithm | undefined {
+  const first = (hashes: readonly number[]): number | undefined => hashes.find((h) => peerHashes.includes(h));
+  const { SHA2_256, SHA2_384, SHA2_512, IDENTITY } = HashAlgorithm;
+  switch (key.asymmetricKeyType) {
+    case 'rsa': {
+      const hash = first([SHA2_512, SHA2_384, SHA2_256]);
+      return hash === undefined ? undefined : { kind: 'pss', hash, saltOctets: hashOctets(hash) };
+    }
+    case 'ec': {
+      // A hash as strong as the curve, or else the one above or below.
+      const orders = new Map([
+        ['prime256v1', [SHA2_256, SHA2_384, SHA2_512]],
+        ['secp384r1', [SHA2_384, SHA2_512, SHA2_256]],
+        ['secp521r1', [SHA2_512, SHA2_384, SHA2_256]],
+      ]);
+      const hash = first(orders.get(key.asymmetricKeyDetails?.namedCurve ?? '') ?? []);
+      return hash === undefined ? undefined : { kind: 'ecdsa', hash };
+    }
+    case 'ed25519':
+      return peerHashes.includes(IDENTITY) ? { kind: 'eddsa', curve: 'Ed25519' } : undefined;
+    case 'ed448':
+      return peerHashes.includes(IDENTITY) ? { kind: 'eddsa', curve: 'Ed448' } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function hashOctets(hash: number): number {
+  return hash === HashAlgorithm.SHA2_256 ? 32 : hash === HashAlgorithm.SHA2_384 ? 48 : 64;
+}
+
+function signWith(key: PrivateKey, algorithm: SignatureAlgorithm, signed: Uint8Array): Uint8Array {
+  return new Uint8Array(sign(digestOf(algorithm), signed, { key, ...optionsOf(algorithm) }));
+}
+
+function verifyDigitalSignature(key: VerifiableKey, data: Uint8Array, signed: Uint8Array): Verified {
+  const identifierOctets = data[0] ?? 0;
+  const identifier = data.subarray(1, 1 + identifierOctets);
+  const signature = data.subarray(1 + identifierOctets);
+  if (signature.length === 0) return refused('no signature after the AlgorithmIdentifier');
+  const algorithm = decodeAlgorithm(identifier);
+  if (!algorithm) return refused(`signature algorithm ${identifier.toHex()} is not one of ours`);
+  const scheme = schemeName(algorithm);
+  if (!fits(algorithm, key)) return refused(`${scheme} with another kind of key`);
+  return verifies(key, algorithm, signed, signature)
+    ? { ok: true, scheme, weak: false }
+    : refused(`the signature (${scheme}) is not of this key`);
+}
+
+function fits(algorithm: SignatureAlgorithm, { publicKey }: VerifiableKey): boolean {
+  switch (algorithm.kind) {
+    case 'pkcs1':
+    case 'pss':
+      return publicKey.kind === 'rsa';
+    case 'ecdsa':
+      return publicKey.kind === 'ecdsa';
+    case 'eddsa':
+      return publicKey.kind === 'eddsa' && publicKey.curve === algorithm.curve;
+    default:
+      return algorithm satisfies never;
+  }
+}
+
+function verifies(
+  key: VerifiableKey,
+  algorithm: SignatureAlgorithm,
+  signed: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  try {
+    return verify(digestOf(algorithm), signed, { key: key.keyObject, ...optionsOf(algorithm) }, signature);
+  } catch {
+    // E.g. a salt that is longer than the modulus.
+    return false;
+  }
+}
+
+function digestOf(algorithm: SignatureAlgorithm): string | null {
+  return algorithm.kind === 'eddsa' ? null : (digests.get(algorithm.hash) ?? null);
+}
+
+function optionsOf(algorithm: SignatureAlgorithm): {
+  padding?: number;
+  saltLength?: number;
+  dsaEncoding?: 'der';
+} {
+  switch (algorithm.kind) {
+    case 'pkcs1':
+      return { padding: constants.RSA_PKCS1_PADDING };
+    case 'pss':
+      return { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: algorithm.saltOctets };
+    case 'ecdsa':
+      return { dsaEncoding: 'der' };
+    case 'eddsa':
+      return {};
+    default:
+      return algorithm satisfies never;
+  }
+}
+
+function schemeName(algorithm: SignatureAlgorithm): string {
+  switch (algorithm.kind) {
+    case 'pkcs1':
+      return `RSASSA-PKCS1-v1_5 with ${hashText(algorithm.hash)}`;
+    case 'pss':
+      return `RSASSA-PSS with ${hashText(algorithm.hash)}`;
+    case 'ecdsa':
+      return `ECDSA with ${hashText(algorithm.hash)}`;
+    case 'eddsa':
+      return algorithm.curve;
+    default:
+      return algorithm satisfies never;
+  }
+}
+
+function hashText(hash: number): string {
+  return hashName(hash).replace('_', '-');
+}
+
+// ---- methods before RFC 7427
+
+/** Methods 9 to 11 (RFC 4754): the curve implies the hash. */
+const ecdsaMethods = [
+  {
+    method: AuthMethod.ECDSA_SHA2_256_P256,
+    curve: 'P-256',
+    openssl: 'prime256v1',
+    hash: HashAlgorithm.SHA2_256,
+  },
+  {
+    method: AuthMethod.ECDSA_SHA2_384_P384,
+    curve: 'P-384',
+    openssl: 'secp384r1',
+    hash: HashAlgorithm.SHA2_384,
+  },
+  {
+    method: AuthMethod.ECDSA_SHA2_512_P521,
+    curve: 'P-521',
+    openssl: 'secp521r1',
+    hash: HashAlgorithm.SHA2_512,
+  },
+] as const;
+
+function signOldMethod(key: PrivateKey, signed: Uint8Array): AuthValue | undefined {
+  if (key.asymmetricKeyType === 'rsa') {
+    // RFC 7296 §3.8: SHA-1 is what a peer without RFC 7427 expects. It is weak against a peer that can make
+    // collisions in what it does not choose alone, i.e. hardly; RFC 8247 §3 keeps the method for such peers.
+    const signature = sign('sha1', signed, { key, padding: constants.RSA_PKCS1_PADDING });
+    return { method: AuthMethod.RSA_DIGITAL_SIGNATURE, data: new Uint8Array(signature) };
+  }
+  const known = ecdsaMethods.find((m) => m.openssl === key.asymmetricKeyDetails?.namedCurve);
+  if (key.asymmetricKeyType !== 'ec' || !known) return undefined;
+  const signature = sign(digests.get(known.hash), signed, { key, dsaEncoding: 'ieee-p1363' });
+  return { method: known.method, data: new Uint8Array(signature) };
+}
+
+/** Method 1: PKCS#1 v1.5; SHA-1 is usual, a better hash is allowed (RFC 7296 §3.8). */
+function verifyRsaMethod(key: VerifiableKey, signature: Uint8Array, signed: Uint8Array): Verified {
+  if (key.publicKey.kind !== 'rsa') return refused('an RSA signature with another kind of key');
+  for (const [hash, digest] of digests) {
+    const options = { key: key.keyObject, padding: constants.RSA_PKCS1_PADDING };
+    if (!verify(digest, signed, options, signature)) continue;
+    const scheme = `RSASSA-PKCS1-v1_5 with ${hashText(hash)} (method 1)`;
+    return { ok: true, scheme, weak: hash === HashAlgorithm.SHA1 };
+  }
+  return refused('the signature (method 1) is not of this key');
+}
+
+function verifyEcdsaMethod(key: VerifiableKey, auth: AuthValue, signed: Uint8Array): Verified {
+  const known = ecdsaMethods.find((m) => m.method === auth.method);
+  if (!known || key.publicKey.kind !== 'ecdsa' || key.publicKey.curve !== known.curve) {
+    return refused(`method ${authMethodName(auth.method)} with another kind of key`);
+  }
+  const options = { key: key.keyObject, dsaEncoding: 'ieee-p1363' } as const;
+  const scheme = `ECDSA with ${hashText(known.hash)} (method ${known.method})`;
+  // r | s, each as long as the field (RFC 4754 §7).
+  return auth.data.length === key.publicKey.point.length &&
+    verify(digests.get(known.hash), signed, options, auth.data)
+    ? { ok: true, scheme, weak: false }
+    : refused(`the signature (${scheme}) is not of this key`);
+}
