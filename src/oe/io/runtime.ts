@@ -1,19 +1,15 @@
-import { randomFillSync } from 'node:crypto';
 import { sameAddress, type IpAddress } from '../../net/address.ts';
 import { messageOf } from '../../errors.ts';
 import type { IkeSockets } from '../../ike/io/sockets.ts';
 import type { Upstreams } from '../../dns/io/upstream.ts';
 import type { KernelPort } from '../../kernel/port.ts';
 import { KernelLedger } from '../../kernel/ledger.ts';
-import type { Random } from '../../random.ts';
 import { instant, wallSeconds, type WallSeconds } from '../../time.ts';
 import { Agent } from '../agent.ts';
 import type { AgentEffect, AgentInput, AgentOptions } from '../agent-types.ts';
 import type { Traffic } from '../explain.ts';
 import type { Log } from './log.ts';
 import { sourceFor } from './source.ts';
-
-export const systemRandom: Random = { octets: (count) => randomFillSync(new Uint8Array(count)) };
 
 /** What a {@link Runtime} drives; it closes none of them. */
 export interface Edge {

@@ -17,7 +17,8 @@ import type { Log } from './log.ts';
 import { noKernel } from './no-kernel.ts';
 import { demandPrivileges } from './privilege.ts';
 import { controlRoutes } from './routes.ts';
-import { Runtime, sameAddresses, systemRandom } from './runtime.ts';
+import { systemRandom } from './random.ts';
+import { Runtime, sameAddresses } from './runtime.ts';
 import { localAddresses } from './source.ts';
 import { upstreamsFor } from './upstreams.ts';
 import { describeProgram } from './who.ts';
@@ -77,14 +78,15 @@ async function start(
 
   const addresses = (): IpAddress[] => [...(ike.listen ?? localAddresses())];
   let locals = addresses();
-  let runtime: Runtime | undefined;
+  /** Set below: the sockets are open before there is an agent to hear of them. */
+  const agent: { runtime?: Runtime } = {};
   const failed = (event: string, why: string): void => {
     log({ level: 'debug', event, why });
   };
   const sockets = new IkeSockets({
     ports: ike.ports,
     failed,
-    received: (local, remote, octets) => runtime?.input({ kind: 'datagram', local, remote, octets }),
+    received: (local, remote, octets) => agent.runtime?.input({ kind: 'datagram', local, remote, octets }),
   });
   open.push(() => {
     sockets.close();
@@ -92,18 +94,18 @@ async function start(
   if (canEncrypt) followAddresses(sockets, locals);
 
   const upstreamSockets = new Upstreams({
-    reply: (ask, octets) => runtime?.input({ kind: 'reply', ask, octets }),
-    failed: (ask, why) => runtime?.input({ kind: 'failed', ask, why }),
+    reply: (ask, octets) => agent.runtime?.input({ kind: 'reply', ask, octets }),
+    failed: (ask, why) => agent.runtime?.input({ kind: 'failed', ask, why }),
   });
   open.push(() => {
     upstreamSockets.close();
   });
   const listener = await DnsListener.open(dns.listen, (query, octets, limitOctets) =>
-    runtime?.input({ kind: 'query', query, octets, limitOctets }),
+    agent.runtime?.input({ kind: 'query', query, octets, limitOctets }),
   );
   open.push(() => listener.close());
 
-  runtime = new Runtime(
+  const running = new Runtime(
     {
       kernel,
       answer: (query, octets) => {
@@ -129,7 +131,7 @@ async function start(
       privateBudgetMs: gate.privateBudgetMs,
     },
   );
-  const running = runtime;
+  agent.runtime = running;
   const unsubscribe = kernel.events((event) => {
     running.input({ kind: 'kernel', event });
   });

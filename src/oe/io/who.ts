@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** A program on this machine. */
 export interface Program {
@@ -7,12 +7,12 @@ export interface Program {
   readonly command: string;
 }
 
-/** IKE daemons that are running on this machine, of whatever network namespace. */
+/** IKE daemons that run in this network namespace. */
 export function ikeDaemons(): Program[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .map((entry) => ({ pid: Number(entry), command: commandOf(entry) }))
-    .filter(({ command }) => ikeCommands.has(command));
+    .filter(({ pid, command }) => ikeCommands.has(command) && isHere(pid));
 }
 
 /** `pluto (libreswan, process 812)`. */
@@ -28,6 +28,15 @@ const ikeCommands = new Map([
   ['iked', 'OpenIKED'],
   ['racoon', 'ipsec-tools'],
 ]);
+
+/** In our network namespace; so too where we may not know. */
+function isHere(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) === readlinkSync('/proc/self/ns/net');
+  } catch {
+    return true;
+  }
+}
 
 function commandOf(pid: string): string {
   try {
