@@ -1,11 +1,20 @@
 import type { Endpoint } from '../net/address.ts';
 import type { Random } from '../random.ts';
-import type { Deadline, Instant, WallSeconds } from '../time.ts';
+import { earliest, later, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { TrustAnchor } from './anchors.ts';
+import { Cache } from './cache.ts';
+import { Budget } from './dnssec/budget.ts';
+import { Chain, type Answered, type Reply } from './dnssec/chain.ts';
+import { judge, verdictOf, worst, type Link } from './dnssec/validate.ts';
 import type { Verdict } from './dnssec/verdict.ts';
+import { Zones, type Bogus, type Indeterminate } from './dnssec/zones.ts';
+import { Exchanges, type Exchange } from './exchange.ts';
+import { followsAliases, maxAliases, stepsOf, type Step } from './links.ts';
 import type { Question } from './message.ts';
-import type { NameKey } from './name.ts';
+import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
 import type { RRset } from './rrset.ts';
+import { Class, Ede, Rcode, Type, typeName } from './types.ts';
+import type { Upstream } from './upstreams.ts';
 
 /** What became of one question. */
 export interface Resolution {
@@ -29,7 +38,12 @@ export interface Resolution {
 }
 
 export type ResolverInput =
-  | { readonly kind: 'lookup'; readonly id: number; readonly question: Question; readonly checkingDisabled: boolean }
+  | {
+      readonly kind: 'lookup';
+      readonly id: number;
+      readonly question: Question;
+      readonly checkingDisabled: boolean;
+    }
   /** Nobody waits for it any longer; no `resolved` follows. What is on its way still fills the cache. */
   | { readonly kind: 'cancel'; readonly id: number }
   /** What came back for `ask`, as it came. A datagram that does not fit the question is ignored. */
@@ -58,14 +72,520 @@ export interface ResolverOptions {
   readonly random: Random;
 }
 
-export declare class Resolver {
-  constructor(options: ResolverOptions);
-  handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[];
-  get deadline(): Deadline | undefined;
+/** Milliseconds after which a lookup ends, whatever is still missing. */
+const lookupMs = 10_000;
+/** Different questions on their way at once, and who waits for them. */
+const [maxJobs, maxWaiters] = [1000, 4000];
+/** Questions asked upstream for one lookup. */
+const maxQuestions = 100;
+/** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
+const guessedLabels = 3;
+
+/** One who waits for a job. */
+interface Waiter {
+  readonly id: number;
+  readonly checkingDisabled: boolean;
+  readonly at: Instant;
+  arrived: boolean;
+}
+
+/** A step on the way to the answer: as it was found, and judged once its chain of trust is known. */
+interface Item {
+  readonly found: { readonly step: Step; readonly reply: Answered } | undefined;
+  link: Link | undefined;
+  readonly cached: boolean;
+}
+
+/** The work for one question, shared by all who ask it at the same time. */
+interface Job {
+  readonly key: string;
+  readonly question: Question;
+  readonly startedAt: Instant;
+  readonly giveUpAt: Instant;
+  readonly waiters: Map<number, Waiter>;
+  readonly budget: Budget;
+  /** All that was asked for it, by key. */
+  readonly exchanges: Map<string, Exchange>;
+  items: Item[];
+  /** Names passed through, against loops. */
+  passed: Set<NameKey>;
+  /** Where the way stands; undefined at its end. */
+  at: NameKey | undefined;
+  /** Whose data turned out bogus: the others are asked once more. */
+  avoided: Upstream | undefined;
+  retried: boolean;
+}
+
+/**
+ * A validating resolver that asks other resolvers (RFC 4035 §4, §5). A lookup walks from alias to alias, from the cache
+ * or upstream; each step is judged by the chain of trust, whose own questions leave together with the first one as
+ * far as they can be guessed, and are remembered zone by zone. The AD bit of upstreams is never looked at.
+ *
+ * **Limitations:** no synthesis from cached denials (RFC 8198), no update of trust anchors (RFC 5011).
+ */
+export class Resolver {
+  readonly #anchors: readonly TrustAnchor[];
+  readonly #exchanges: Exchanges;
+  readonly #cache = new Cache();
+  readonly #zones = new Zones();
+  readonly #jobs = new Map<string, Job>();
+  /** Which question each waiter waits for. */
+  readonly #waiting = new Map<number, Job>();
+  readonly #shared = new Map<string, { readonly exchange: Exchange; readonly jobs: Set<Job> }>();
+  readonly #counters = { lookups: 0, fromCache: 0, secure: 0, insecure: 0, bogus: 0, indeterminate: 0 };
+
+  constructor(options: ResolverOptions) {
+    this.#anchors = options.anchors;
+    this.#exchanges = new Exchanges(options.upstreams, options.random);
+  }
+
+  handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
+    const effects: ResolverEffect[] = [];
+    switch (input.kind) {
+      case 'lookup':
+        this.#lookup(input, now, wall, effects);
+        break;
+      case 'cancel':
+        this.#waiting.get(input.id)?.waiters.delete(input.id);
+        this.#waiting.delete(input.id);
+        break;
+      case 'reply':
+        this.#replied(this.#exchanges.received(input.ask, input.octets, now, effects), now, wall, effects);
+        break;
+      case 'failed':
+        this.#replied(this.#exchanges.failed(input.ask, input.why, now, effects), now, wall, effects);
+        break;
+      case 'tick':
+        this.#tick(now, wall, effects);
+        break;
+      default:
+        input satisfies never;
+    }
+    return effects;
+  }
+
+  get deadline(): Deadline | undefined {
+    let first: Instant | undefined;
+    for (const { giveUpAt } of this.#jobs.values())
+      if (first === undefined || giveUpAt < first) first = giveUpAt;
+    const lookups = first === undefined ? undefined : { at: first, why: 'end of a lookup' };
+    return earliest([this.#exchanges.deadline, lookups]);
+  }
+
   /** The answer from the cache, at no cost, or undefined. */
-  cached(question: Question, checkingDisabled: boolean, now: Instant, wall: WallSeconds): Resolution | undefined;
+  cached(
+    question: Question,
+    checkingDisabled: boolean,
+    now: Instant,
+    wall: WallSeconds,
+  ): Resolution | undefined {
+    if (question.class !== Class.IN) return undefined;
+    const links: Link[] = [];
+    let tookMs = 0;
+    for (let at = question.name; links.length <= maxAliases;) {
+      const known = this.#cache.get(at, question.type, now, wall);
+      if (!known) return undefined;
+      links.push(known.link);
+      tookMs = Math.max(tookMs, known.tookMs);
+      if (ends(known.link, question.type)) return resolutionOf(links, checkingDisabled, true, tookMs);
+      at = known.link.target ?? at;
+    }
+    return undefined;
+  }
+
   /** The name lies in a zone that is known (from the cache) not to be signed. */
-  knownInsecure(name: NameKey, now: Instant, wall: WallSeconds): boolean;
+  knownInsecure(name: NameKey, now: Instant, wall: WallSeconds): boolean {
+    const zone = this.#zones.closest(name, now, wall);
+    if (zone?.state.status !== 'insecure') return false;
+    return !this.#anchors.some(
+      (a) => a.owner !== zone.name && isBelow(a.owner, zone.name) && isBelow(name, a.owner),
+    );
+  }
+
   /** Counters for status and metrics. */
-  get stats(): Readonly<Record<string, number>>;
+  get stats(): Readonly<Record<string, number>> {
+    return {
+      ...this.#counters,
+      ...this.#exchanges.stats,
+      lookupsOpen: this.#waiting.size,
+      cachedSteps: this.#cache.size,
+      cachedZones: this.#zones.size,
+    };
+  }
+
+  #lookup(
+    input: Extract<ResolverInput, { readonly kind: 'lookup' }>,
+    now: Instant,
+    wall: WallSeconds,
+    effects: ResolverEffect[],
+  ): void {
+    const { id, question, checkingDisabled } = input;
+    this.#counters.lookups++;
+    if (question.class !== Class.IN || isMeta(question.type)) {
+      effects.push({ kind: 'resolved', id, resolution: refusal(question) });
+      return;
+    }
+    const known = this.cached(question, checkingDisabled, now, wall);
+    if (known) {
+      this.#counters.fromCache++;
+      effects.push({ kind: 'resolved', id, resolution: known });
+      return;
+    }
+    const key = keyOf(question);
+    let job = this.#jobs.get(key);
+    if (this.#waiting.size >= maxWaiters || (!job && this.#jobs.size >= maxJobs)) {
+      const state: Indeterminate = {
+        status: 'indeterminate',
+        ede: Ede.OTHER,
+        why: 'too many lookups at the same time',
+        unanchored: false,
+      };
+      effects.push({
+        kind: 'resolved',
+        id,
+        resolution: resolutionOf([failure(question.name, state)], false, false, 0),
+      });
+      return;
+    }
+    if (!job) {
+      job = {
+        key,
+        question,
+        startedAt: now,
+        giveUpAt: later(now, lookupMs),
+        waiters: new Map(),
+        budget: new Budget(),
+        exchanges: new Map(),
+        items: [],
+        passed: new Set(),
+        at: question.name,
+        avoided: undefined,
+        retried: false,
+      };
+      this.#jobs.set(key, job);
+    }
+    job.waiters.set(id, { id, checkingDisabled, at: now, arrived: false });
+    this.#waiting.set(id, job);
+    this.#advance(job, now, wall, effects);
+  }
+
+  #replied(exchange: Exchange | undefined, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    if (!exchange) return;
+    const shared = this.#shared.get(keyOf(exchange.question));
+    if (shared?.exchange !== exchange) return;
+    for (const job of [...shared.jobs])
+      if (this.#jobs.get(job.key) === job) this.#advance(job, now, wall, effects);
+  }
+
+  #tick(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    for (const exchange of this.#exchanges.tick(now, effects)) this.#replied(exchange, now, wall, effects);
+    for (const job of [...this.#jobs.values()]) {
+      if (now < job.giveUpAt || this.#jobs.get(job.key) !== job) continue;
+      const open = [...job.exchanges.values()].find((e) => !e.reply)?.question;
+      const missing = open
+        ? `${typeName(open.type)} of ${nameText(open.name)} did not come`
+        : 'it is not finished';
+      const why = `after ${lookupMs / 1000} seconds ${missing}`;
+      this.#end(
+        job,
+        { status: 'indeterminate', ede: Ede.NO_REACHABLE_AUTHORITY, why, unanchored: false },
+        now,
+        effects,
+      );
+    }
+  }
+
+  /** Goes as far as the replies that are here allow. */
+  #advance(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    this.#walk(job, now, wall, effects);
+    const chain = new Chain({
+      anchors: this.#anchors,
+      zones: this.#zones,
+      reply: (question) => this.#want(job, question, now, effects),
+      now,
+      wall,
+      budget: job.budget,
+    });
+    let complete = job.at === undefined;
+    for (const item of job.items) {
+      if (!item.link && item.found)
+        item.link = judge(chain, item.found.reply, item.found.step, job.question.type);
+      if (!item.link) complete = false;
+    }
+    if (!complete) {
+      if (job.at === undefined) tellArrived(job, effects);
+      return;
+    }
+    const state = worst(job.items.flatMap((i) => (i.link ? [i.link.state] : [])));
+    if (state.status === 'bogus' && this.#retry(job, state, now)) {
+      this.#advance(job, now, wall, effects);
+      return;
+    }
+    this.#finish(job, now, effects);
+  }
+
+  /** Follows the aliases, from the cache or upstream, without waiting for their verdicts. */
+  #walk(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    const { type } = job.question;
+    while (job.at !== undefined) {
+      const { at } = job;
+      if (job.passed.has(at) || job.passed.size > maxAliases) {
+        const why = job.passed.has(at)
+          ? `the CNAMEs of ${nameText(at)} go round in a circle`
+          : 'too many CNAMEs in a row';
+        this.#endWith(
+          job,
+          failure(at, { status: 'indeterminate', ede: Ede.OTHER, why, unanchored: false }),
+          false,
+        );
+        return;
+      }
+      const known = job.retried ? undefined : this.#cache.get(at, type, now, wall);
+      if (known) {
+        if (ends(known.link, type)) this.#endWith(job, known.link, true);
+        else {
+          job.items.push({ found: undefined, link: known.link, cached: true });
+          job.passed.add(at);
+          job.at = known.link.target;
+        }
+        continue;
+      }
+      const question = { name: at, type, class: Class.IN };
+      if (!job.exchanges.has(keyOf(question))) this.#guess(job, at, now, wall, effects);
+      const reply = this.#want(job, question, now, effects);
+      if (!reply) return;
+      if (reply.kind === 'failure') {
+        const why = `${nameText(at)} ${typeName(type)}: ${reply.why}`;
+        this.#endWith(
+          job,
+          failure(at, { status: 'indeterminate', ede: reply.ede, why, unanchored: false }),
+          false,
+        );
+        return;
+      }
+      const { steps, open } = stepsOf(reply, at, type);
+      for (const step of steps) {
+        job.items.push({ found: { step, reply }, link: undefined, cached: false });
+        if (step.kind === 'alias') job.passed.add(step.name);
+      }
+      job.at = open;
+    }
+  }
+
+  #endWith(job: Job, link: Link, cached: boolean): void {
+    job.items.push({ found: undefined, link, cached });
+    job.at = undefined;
+  }
+
+  /**
+   * Asks for the keys of zones that `name` is likely to lie in, together with the question, where nothing nearer than
+   * a top-level zone is known. In a zone that is known the answer's signatures tell whose keys it takes.
+   */
+  #guess(job: Job, name: NameKey, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    const anchor = this.#anchors.find((a) => isBelow(name, a.owner))?.owner;
+    const zone = this.#zones.closest(name, now, wall);
+    if (anchor === undefined || zone?.state.status === 'insecure') return;
+    if (!zone && anchor === rootName)
+      this.#want(job, { name: rootName, type: Type.DNSKEY, class: Class.IN }, now, effects);
+    const known = labelCount(zone?.name ?? anchor);
+    if (known > 1) return;
+    const count = labelCount(job.question.type === Type.DS ? (parentOf(name) ?? rootName) : name);
+    const deepest = Math.min(guessedLabels, count > 2 ? count - 1 : count);
+    for (let labels = known + 1; labels <= deepest; labels++) {
+      const at = ancestorOf(name, labels);
+      if (this.#zones.get(at, now, wall)) continue;
+      this.#want(job, { name: at, type: Type.DS, class: Class.IN }, now, effects);
+      this.#want(job, { name: at, type: Type.DNSKEY, class: Class.IN }, now, effects);
+    }
+  }
+
+  /** The reply to a question that a job depends on, or undefined while it is on its way. */
+  #want(job: Job, question: Question, now: Instant, effects: ResolverEffect[]): Reply | undefined {
+    const key = keyOf(question);
+    const own = job.exchanges.get(key);
+    if (own) return own.reply;
+    if (job.exchanges.size >= maxQuestions) {
+      return { kind: 'failure', ede: Ede.OTHER, why: `it would take more than ${maxQuestions} questions` };
+    }
+    let shared = this.#shared.get(key);
+    if (!shared || (job.avoided !== undefined && shared.exchange.from === job.avoided)) {
+      shared = { exchange: this.#exchanges.start(question, job.avoided, now, effects), jobs: new Set() };
+      this.#shared.set(key, shared);
+    }
+    shared.jobs.add(job);
+    job.exchanges.set(key, shared.exchange);
+    return shared.exchange.reply;
+  }
+
+  /** After bogus data the question, and whatever else is to blame, goes once to another upstream (RFC 4035 §4.7). */
+  #retry(job: Job, state: Bogus, now: Instant): boolean {
+    if (job.retried) return false;
+    const blamed = state.culprits.map((question) => job.exchanges.get(keyOf(question)));
+    const culprit = blamed.find((e) => e?.from !== undefined) ?? this.#answersOf(job)[0];
+    if (!culprit?.from || !this.#exchanges.hasOther(culprit, now)) return false;
+    job.retried = true;
+    job.avoided = culprit.from;
+    for (const exchange of [...blamed, ...this.#answersOf(job)]) {
+      if (exchange?.reply) this.#forget(job, exchange);
+    }
+    for (const { name } of state.culprits) this.#zones.delete(name);
+    job.items = [];
+    job.passed = new Set();
+    job.at = job.question.name;
+    return true;
+  }
+
+  #answersOf(job: Job): Exchange[] {
+    return [...job.exchanges.values()].filter(
+      (e) =>
+        e.question.type === job.question.type &&
+        (job.passed.has(e.question.name) || e.question.name === job.question.name),
+    );
+  }
+
+  #forget(job: Job, exchange: Exchange): void {
+    const key = keyOf(exchange.question);
+    job.exchanges.delete(key);
+    const shared = this.#shared.get(key);
+    if (shared?.exchange !== exchange) return;
+    shared.jobs.delete(job);
+    this.#shared.delete(key);
+  }
+
+  #end(job: Job, state: Indeterminate, now: Instant, effects: ResolverEffect[]): void {
+    for (const item of job.items) {
+      if (!item.link && item.found)
+        item.link = { ...failure(item.found.step.name, state), sets: setsOf(item.found.step) };
+    }
+    if (job.at !== undefined) this.#endWith(job, failure(job.at, state), false);
+    this.#finish(job, now, effects);
+  }
+
+  #finish(job: Job, now: Instant, effects: ResolverEffect[]): void {
+    this.#jobs.delete(job.key);
+    const links: Link[] = [];
+    for (const { link, cached } of job.items) {
+      if (!link) continue;
+      links.push(link);
+      // What we did not want to pay for may well be in order: the next lookup starts from the zones that this one proved.
+      const unpaid = job.budget.exhausted && link.state.status === 'bogus';
+      if (!cached && !unpaid) this.#cache.set(link, job.question.type, now - job.startedAt, now);
+    }
+    this.#counters[worst(links.map((l) => l.state)).status]++;
+    const fromCache = job.items.every((i) => i.cached);
+    for (const waiter of job.waiters.values()) {
+      this.#waiting.delete(waiter.id);
+      const resolution = resolutionOf(links, waiter.checkingDisabled, fromCache, now - waiter.at);
+      effects.push({ kind: 'resolved', id: waiter.id, resolution });
+    }
+    for (const [key, exchange] of job.exchanges) {
+      const shared = this.#shared.get(key);
+      if (shared?.exchange !== exchange) {
+        if (!exchange.reply) this.#exchanges.abandon(exchange, effects);
+        continue;
+      }
+      shared.jobs.delete(job);
+      if (shared.jobs.size > 0) continue;
+      this.#shared.delete(key);
+      if (!exchange.reply) this.#exchanges.abandon(exchange, effects);
+    }
+  }
+}
+
+function tellArrived(job: Job, effects: ResolverEffect[]): void {
+  const waiters = [...job.waiters.values()].filter((w) => !w.arrived);
+  if (waiters.length === 0) return;
+  const answer = job.items.flatMap(({ found, link }) => link?.sets ?? (found ? setsOf(found.step) : []));
+  if (answer.length === 0) return;
+  for (const waiter of waiters) {
+    waiter.arrived = true;
+    effects.push({ kind: 'arrived', id: waiter.id, answer });
+  }
+}
+
+function setsOf(step: Step): readonly RRset[] {
+  switch (step.kind) {
+    case 'data':
+      return step.sets;
+    case 'alias':
+      return step.synthesized ? [step.set, step.synthesized] : [step.set];
+    case 'tooLong':
+      return [step.set];
+    case 'negative':
+      return [];
+    default:
+      return step satisfies never;
+  }
+}
+
+/** Nothing follows `link` on the way to `type`. */
+function ends(link: Link, type: number): boolean {
+  if (link.target === undefined || !followsAliases(type)) return true;
+  return link.state.status === 'bogus' || (link.state.status === 'indeterminate' && !link.state.unanchored);
+}
+
+/** A step that could not be made. */
+function failure(name: NameKey, state: Indeterminate): Link {
+  return {
+    name,
+    target: undefined,
+    rcode: Rcode.SERVFAIL,
+    sets: [],
+    authority: [],
+    state,
+    ttl: 0,
+    validUntil: Infinity,
+    chain: [`${nameText(name)}: ${state.why} (indeterminate)`],
+  };
+}
+
+function resolutionOf(
+  links: readonly Link[],
+  checkingDisabled: boolean,
+  fromCache: boolean,
+  tookMs: number,
+): Resolution {
+  const state = worst(links.map((l) => l.state));
+  const withheld =
+    (state.status === 'bogus' || (state.status === 'indeterminate' && !state.unanchored)) &&
+    !checkingDisabled;
+  const answer = withheld ? [] : links.flatMap((l) => l.sets);
+  return {
+    rcode: withheld ? Rcode.SERVFAIL : (links.at(-1)?.rcode ?? Rcode.SERVFAIL),
+    answer,
+    authority: withheld ? [] : links.flatMap((l) => l.authority),
+    verdict: verdictOf(state, answer),
+    ede:
+      state.status === 'secure'
+        ? undefined
+        : state.status === 'insecure'
+          ? state.ede
+          : { code: state.ede, text: state.why },
+    fromCache,
+    tookMs,
+    chain: [...new Set(links.flatMap((l) => l.chain))],
+  };
+}
+
+/** Types that ask for something else than records (RFC 6895 §3.1), ANY aside. */
+function isMeta(type: number): boolean {
+  return type === 0 || type === Type.OPT || (type >= 128 && type < Type.ANY);
+}
+
+function refusal(question: Question): Resolution {
+  const why = `questions for ${typeName(question.type)} in class ${question.class} are not answered`;
+  return {
+    rcode: Rcode.NOTIMP,
+    answer: [],
+    authority: [],
+    verdict: { status: 'indeterminate', ede: Ede.NOT_SUPPORTED, why },
+    ede: { code: Ede.NOT_SUPPORTED, text: why },
+    fromCache: false,
+    tookMs: 0,
+    chain: [],
+  };
+}
+
+function keyOf(question: Question): string {
+  return `${question.type} ${question.name}`;
 }

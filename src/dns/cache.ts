@@ -1,0 +1,99 @@
+import type { Instant, WallSeconds } from '../time.ts';
+import type { Link } from './dnssec/validate.ts';
+import { followsAliases } from './links.ts';
+import type { NameKey } from './name.ts';
+import type { RRset } from './rrset.ts';
+import { Rcode, Type } from './types.ts';
+
+/** A judged step of an answer with the time it was stored. */
+interface Stored {
+  readonly link: Link;
+  readonly at: Instant;
+  readonly until: Instant;
+  readonly tookMs: number;
+  /** Times in a row that it went wrong, for the back-off. */
+  readonly failures: number;
+}
+
+/** A link from the cache, its TTLs as they are now. */
+export interface CachedLink {
+  readonly link: Link;
+  readonly tookMs: number;
+}
+
+/** Seconds that data is kept at most. */
+const longestSeconds = 86_400;
+/** Seconds that a failure is kept: 5, doubled each time it happens again, up to 5 minutes (RFC 9520 §3.2). */
+const [failureSeconds, longestFailureSeconds] = [5, 300];
+/** Key for what holds of all types of a name. */
+const anyType = 0;
+
+/**
+ * RRsets and negative answers as they were judged, step by step, with their TTLs; failures and bogus data for a short
+ * time. Bounded: beyond `limit` steps the ones that were stored first go.
+ */
+export class Cache {
+  readonly #links = new Map<string, Stored>();
+  readonly #limit: number;
+
+  constructor(limit = 16_384) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /** The step that the cache knows from `name` towards `type`: the data, an alias, or that there is nothing. */
+  get(name: NameKey, type: number, now: Instant, wall: WallSeconds): CachedLink | undefined {
+    const exact = this.#get(name, type, now, wall);
+    if (exact) return exact;
+    const alias = followsAliases(type) ? this.#get(name, Type.CNAME, now, wall) : undefined;
+    // A denied CNAME says nothing about another type.
+    if (alias?.link.target !== undefined) return alias;
+    return this.#get(name, anyType, now, wall);
+  }
+
+  set(link: Link, type: number, tookMs: number, now: Instant): void {
+    const key = keyOf(link.name, link.target === undefined ? type : Type.CNAME);
+    const failed =
+      link.state.status === 'bogus' || (link.state.status === 'indeterminate' && !link.state.unanchored);
+    const failures = failed ? (this.#links.get(key)?.failures ?? 0) + 1 : 0;
+    const kept = failed
+      ? Math.min(longestFailureSeconds, failureSeconds * 2 ** Math.min(10, failures - 1))
+      : Math.min(longestSeconds, link.ttl);
+    if (!(kept > 0)) return;
+    const stored = { link, at: now, until: (now + kept * 1000) as Instant, tookMs, failures };
+    this.#put(key, stored);
+    // That a name does not exist holds of all its types (RFC 2308 §5).
+    if (!failed && link.rcode === Rcode.NXDOMAIN && type !== Type.DS)
+      this.#put(keyOf(link.name, anyType), stored);
+  }
+
+  #put(key: string, stored: Stored): void {
+    this.#links.delete(key);
+    this.#links.set(key, stored);
+    if (this.#links.size <= this.#limit) return;
+    for (const oldest of this.#links.keys()) {
+      this.#links.delete(oldest);
+      return;
+    }
+  }
+
+  #get(name: NameKey, type: number, now: Instant, wall: WallSeconds): CachedLink | undefined {
+    const stored = this.#links.get(keyOf(name, type));
+    if (!stored || now >= stored.until || wall > stored.link.validUntil) return undefined;
+    const age = Math.floor((now - stored.at) / 1000);
+    const { link, tookMs } = stored;
+    if (age === 0) return { link, tookMs };
+    return { link: { ...link, sets: aged(link.sets, age), authority: aged(link.authority, age) }, tookMs };
+  }
+}
+
+function aged(sets: readonly RRset[], seconds: number): RRset[] {
+  return sets.map((set) => ({ ...set, ttl: Math.max(0, set.ttl - seconds) }));
+}
+
+function keyOf(name: NameKey, type: number): string {
+  return `${type} ${name}`;
+}
