@@ -10,7 +10,6 @@ export type LibreswanKey = 'rsa' | 'ecdsa' | 'client';
 
 export interface LibreswanOptions {
   readonly mode?: 'transport' | 'tunnel';
-  readonly family?: 4 | 6;
   /** How it proves itself; null: it stays anonymous. */
   readonly own: LibreswanKey | null;
   /** What it asks of its peers. */
@@ -34,7 +33,13 @@ export async function startLibreswan(node: Node, options: LibreswanOptions): Pro
   ]);
   for (const group of ['clear', 'clear-or-private', 'private-or-clear', 'private', 'block'] as const) {
     const prefixes = group === 'block' ? [] : (options.groups[group] ?? []);
-    node.write(`/etc/ipsec.d/policies/${group}`, prefixes.map((p) => `${p}\n`).join(''));
+    const lines = (v6: boolean): string =>
+      prefixes
+        .filter((p) => p.includes(':') === v6)
+        .map((p) => `${p}\n`)
+        .join('');
+    node.write(`/etc/ipsec.d/policies/${group}`, lines(false));
+    node.write(`/etc/ipsec.d/policies/${group}${six}`, lines(true));
   }
   node.write('/etc/ipsec.conf', configuration(options));
   node.write('/etc/ipsec.secrets', '');
@@ -96,21 +101,30 @@ function ckaid(key: LibreswanKey): string {
 }
 
 function configuration(options: LibreswanOptions): string {
-  const six = options.family === 6 ? '\n\thostaddrfamily=ipv6' : '';
   const own =
     options.own === null
       ? ['leftid=%null', 'leftauth=null']
       : [`leftckaid=${ckaid(options.own)}`, `leftauth=${options.own === 'ecdsa' ? 'ecdsa' : 'rsasig'}`];
   const peer = options.peer === 'anonymous' ? ['rightid=%null', 'rightauth=null'] : ['rightauth=rsasig'];
   const base = ['left=%defaultroute', ...own, 'right=%opportunisticgroup', ...peer, ...(options.extra ?? [])];
-  const group = (name: string, negotiation: string, failure: string, auto: string): string =>
-    `conn ${name}\n\talso=oe-base\n\tfailureshunt=${failure}\n\tnegotiationshunt=${negotiation}\n\tauto=${auto}\n`;
+  // A conn serves one family: an IPv6 prefix in the group of an IPv4 conn ends pluto 5.2 with an assertion.
+  const family = (suffix: string, line: string): string => {
+    const group = (name: string, shunt: string, auto: string): string =>
+      `conn ${name}${suffix}\n\talso=oe-base${suffix}\n\tfailureshunt=${shunt}\n\tnegotiationshunt=${shunt}\n\tauto=${auto}\n\n`;
+    return (
+      `conn clear${suffix}\n\ttype=passthrough\n\tauthby=never\n\tleft=%defaultroute\n\tright=%group\n\tauto=ondemand\n${line}\n` +
+      `conn oe-base${suffix}\n\ttype=${options.mode ?? 'transport'}\n${base.map((l) => `\t${l}\n`).join('')}${line}\n` +
+      group('clear-or-private', 'passthrough', 'add') +
+      group('private-or-clear', 'passthrough', 'ondemand') +
+      group('private', 'drop', 'ondemand')
+    );
+  };
   return (
     `config setup\n\tlogtime=yes\n\tplutodebug=${options.debug === true ? 'base' : 'none'}\n\tdnssec-rootkey-file=${anchorFile}\n\tuniqueids=no\n\n` +
-    `conn clear\n\ttype=passthrough\n\tauthby=never\n\tleft=%defaultroute\n\tright=%group\n\tauto=ondemand${six}\n\n` +
-    `conn oe-base${six}\n\ttype=${options.mode ?? 'transport'}\n${base.map((line) => `\t${line}\n`).join('')}\n` +
-    group('clear-or-private', 'passthrough', 'passthrough', 'add') +
-    group('private-or-clear', 'passthrough', 'passthrough', 'ondemand') +
-    group('private', 'drop', 'drop', 'ondemand')
+    family('', '') +
+    family(six, '\thostaddrfamily=ipv6\n')
   );
 }
+
+/** What the names of conns and groups for IPv6 end in. */
+const six = '-ipv6';

@@ -21,4 +21,4 @@ export const noIke = { v4: '198.18.3.40' } as const;
 export const blackhole = { v4: '198.18.3.41' } as const;
 
 /** How many fresh names there are for measuring look-ups: p1.libreswan.org, u1.unsigned.org, k1.libreswan.org, … */
-export const freshNames = 60;
+export const freshNames = 100;

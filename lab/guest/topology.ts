@@ -26,7 +26,7 @@ export async function prepare(): Promise<void> {
   await must([
     'sh',
     '-ec',
-    'mkdir -p /run/lab; mount -t tmpfs tmpfs /run/lab; mount --make-private /run/lab; mkdir -p /run/lab/mnt /run/lab/node /lab/anchor',
+    'mkdir -p /run/lab; mount -t tmpfs tmpfs /run/lab; mount --make-private /run/lab; mkdir -p /run/lab/mnt /run/lab/node /lab/anchor /lab/compile-cache',
   ]);
 }
 

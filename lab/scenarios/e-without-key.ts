@@ -1,0 +1,59 @@
+import type { Asked } from '../guest/ask.ts';
+import { ask } from '../guest/expect.ts';
+import { client, plain } from '../guest/names.ts';
+import { startOe } from '../guest/oe.ts';
+import { between, tally } from '../guest/pcap.ts';
+import type { Scenario, Stage } from '../guest/scenario.ts';
+import { startPlainValidator } from '../guest/topology.ts';
+
+const count = 50;
+const allowanceMs = 5;
+const unbound = '127.0.0.2';
+
+export const scenario: Scenario = {
+  title: 'names without a key and names in an unsigned zone: in the clear, and no later than through unbound',
+  timeoutMs: 90_000,
+  run: async (stage) => {
+    const { lab, check, say } = stage;
+    await startPlainValidator(lab, unbound);
+    const oe = await startOe(lab.client, lab.logs);
+    for (const name of ['plain.libreswan.org', 'plain.unsigned.org']) {
+      const page = await lab.client.run(['curl', '-s', '-S', '-m', '5', `http://${name}/`]);
+      check(page.stdout.includes('Hello from the plain'), `curl http://${name}/ works`, page.stderr.trim());
+      const { verdict } = await oe.why(name);
+      const code = name.includes('unsigned') ? 'zone-unsigned' : 'no-key';
+      check(
+        verdict.state === 'clear' && verdict.code === code,
+        `oe why ${name} says clear, ${code}`,
+        JSON.stringify(verdict),
+      );
+    }
+    const seen = between(await lab.packets(), client.v4, plain.v4);
+    say(`the middle saw between the two: ${tally(seen)}`);
+    check(seen.some((p) => p.kind === 'clear') && !seen.some((p) => p.kind === 'ike'), 'no IKE was tried');
+
+    await compare(stage, 'names without a key', (i) => `p${i}.libreswan.org`);
+    await compare(stage, 'names in an unsigned zone', (i) => `u${i}.unsigned.org`);
+    check((await oe.status()).peers.length === 0, 'oe status shows no peer');
+  },
+};
+
+/** Asks for 50 names through each; each name only once, so that no cache on the way helps the second. */
+async function compare({ lab, check, say }: Stage, what: string, name: (i: number) => string): Promise<void> {
+  const numbers = (from: number): string[] => Array.from({ length: count }, (_, i) => name(from + i));
+  // The programs that ask are started alike, and both resolvers have validated the zone's keys before.
+  const plainAnswers = await ask(lab.client, numbers(1), { server: unbound });
+  const ourAnswers = await ask(lab.client, numbers(1 + count));
+  check(
+    [...plainAnswers, ...ourAnswers].every((a) => a.rcode === 'NOERROR' && a.answers.includes(plain.v4)),
+    `all ${2 * count} ${what} resolve`,
+  );
+  const [theirs, ours] = [median(plainAnswers), median(ourAnswers)];
+  say(`${what}: unbound ${theirs.toFixed(1)} ms, oe ${ours.toFixed(1)} ms at the median of ${count}`);
+  check(ours - theirs <= allowanceMs, `oe answers within ${allowanceMs} ms of unbound`);
+}
+
+function median(answers: readonly Asked[]): number {
+  const sorted = answers.map((a) => a.ms).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
