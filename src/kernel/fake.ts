@@ -336,6 +336,9 @@ export class FakeKernel implements KernelPort {
   #addPolicy(policy: Policy): Policy | undefined {
     const name = `the ${policy.direction} policy ${formatPrefix(policy.source)} to ${formatPrefix(policy.destination)}`;
     if (!isOurs(policy.priority)) throw new KernelError('EINVAL', `${name}: not our priority`);
+    if (policy.direction === 'out' && policy.template?.mode === 'tunnel' && policy.template.optional) {
+      throw new KernelError('EINVAL', `the kernel refused ${name}: no optional tunnel outbound (EINVAL)`);
+    }
     const key = policyKey(policy);
     const before = this.#policies.get(key);
     if (before && !isOurs(before.priority)) {

@@ -143,6 +143,8 @@ class XfrmKernel implements KernelPort {
   }
 
   #addState(state: EspState): void {
+    // The kernel would take it; on the wire it means something else (RFC 4303 §2.1).
+    if (state.spi < SPI_FIRST) throw new KernelError('EINVAL', `${stateName(state)}: the SPI is reserved`);
     // XFRM_MSG_NEWSA refuses an SPI that is reserved, XFRM_MSG_UPDSA one that is not there; where the state
     // stands already, UPDSA would succeed and keep the old keys. So look first.
     const before = state.direction === 'in' ? this.#state(state) : undefined;

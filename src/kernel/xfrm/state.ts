@@ -32,8 +32,10 @@ import {
  * Throws RangeError for a suite or key length that {@link kernelAlgorithms} does not know.
  */
 export function encodeState(w: Writer, state: EspState, directions: boolean): void {
-  const window = state.direction === 'in' ? state.replayWindow : directions ? 0 : 1;
-  const old = state.esn || window > 255 ? 0 : window;
+  const outboundWindow = state.esn && !directions ? 1 : 0;
+  const window = state.direction === 'in' ? state.replayWindow : outboundWindow;
+  // One place or the other: the old one has no room for ESN, nor for more than 32 packets.
+  const extended = state.esn || window > 32;
   const unspecific = state.mode === 'tunnel' ? STATE_AF_UNSPEC : 0;
   encodeStateInfo(w, {
     source: state.source,
@@ -41,12 +43,12 @@ export function encodeState(w: Writer, state: EspState, directions: boolean): vo
     spi: state.spi,
     reqid: state.reqid,
     mode: state.mode,
-    replayWindow: Math.min(old, 255),
+    replayWindow: extended ? 0 : window,
     flags: unspecific | (state.esn ? STATE_ESN : 0),
     state,
   });
   encodeAlgorithms(w, state);
-  if (state.esn || window > 32) {
+  if (extended) {
     const words = Math.ceil(window / 32);
     encodeAttribute(w, Attr.REPLAY_ESN_VAL, (a) => {
       a.u32le(words);
