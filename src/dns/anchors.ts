@@ -1,5 +1,6 @@
 import { fromBase64, fromHex } from '../wire/octets.ts';
 import { encoded } from '../wire/writer.ts';
+import { DnskeyFlag } from './dnssec/rdata.ts';
 import { nameOf, rootName, type NameKey } from './name.ts';
 
 /** A key that is trusted as such (RFC 4033 §2): a DS or a DNSKEY of the zone `owner`. */
@@ -93,8 +94,8 @@ function dnskeyOf(owner: NameKey, fields: readonly string[]): TrustAnchor | stri
   if (flags === undefined || protocol === undefined || algorithm === undefined) {
     return 'a DNSKEY record is flags, protocol, algorithm and key';
   }
-  if ((flags & zoneKeyFlag) === 0) return `flags ${flags} are not those of a zone key (256 or 257)`;
-  if ((flags & revokeFlag) !== 0) return 'the key is revoked';
+  if ((flags & DnskeyFlag.ZONE) === 0) return `flags ${flags} are not those of a zone key (256 or 257)`;
+  if ((flags & DnskeyFlag.REVOKE) !== 0) return 'the key is revoked';
   if (protocol !== 3) return `the protocol is ${protocol}; it must be 3`; // RFC 4034 §2.1.2
   const key = octetsOrNothing(() => fromBase64(fields.slice(3).join('')));
   if (key === undefined || key.length === 0) return 'the key is not base64';
@@ -113,10 +114,6 @@ const digestOctets = new Map([
   [2, 32],
   [4, 48],
 ]);
-
-/** DNSKEY flags (RFC 4034 §2.1.1, RFC 5011 §3). */
-const zoneKeyFlag = 0x0100;
-const revokeFlag = 0x0080;
 
 function dsRdata(keyTag: number, algorithm: number, digestType: number, digest: Uint8Array): Uint8Array {
   return encoded((w) => {
