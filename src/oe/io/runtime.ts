@@ -199,7 +199,9 @@ export class Runtime {
   async #sweep(): Promise<void> {
     try {
       const { kernel } = this.#edge;
-      await kernel.apply(new KernelLedger().leftovers(await kernel.snapshot()));
+      const ledger = new KernelLedger();
+      const states = ledger.leftovers(await kernel.snapshot());
+      await kernel.apply([...states, ...ledger.removeAll()]);
     } catch (error) {
       this.#edge.log({ level: 'error', event: 'kernel.sweep.failed', why: messageOf(error) });
     }
