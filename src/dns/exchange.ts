@@ -82,12 +82,7 @@ export class Exchanges {
   }
 
   /** Asks `question`, of `avoided` last or not at all where there are others. */
-  start(
-    question: Question,
-    avoided: Upstream | undefined,
-    now: Instant,
-    effects: EffectSink,
-  ): Exchange {
+  start(question: Question, avoided: Upstream | undefined, now: Instant, effects: EffectSink): Exchange {
     const all = this.#upstreams.order(now);
     const others = all.filter((u) => u !== avoided);
     const live: Live = {
@@ -220,13 +215,7 @@ export class Exchanges {
     live.nextAt = earlier(later(now, waitMs(upstream) * 2 ** round), live.giveUpAt);
   }
 
-  #send(
-    live: Live,
-    upstream: Upstream,
-    transport: 'udp' | 'tcp',
-    now: Instant,
-    effects: EffectSink,
-  ): void {
+  #send(live: Live, upstream: Upstream, transport: 'udp' | 'tcp', now: Instant, effects: EffectSink): void {
     const ask = this.#nextAsk++;
     const id = randomU32(this.#random) & 0xffff;
     const attempt: Attempt = { ask, id, upstream, transport, at: now, exchange: live };

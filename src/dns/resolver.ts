@@ -351,8 +351,9 @@ export class Resolver {
         continue;
       }
       const question = { name: at, type, class: Class.IN };
-      if (!job.exchanges.has(keyOf(question))) this.#guess(job, at, now, wall, effects);
+      const isNew = !job.exchanges.has(keyOf(question));
       const reply = this.#want(job, question, now, effects);
+      if (isNew) this.#guess(job, at, now, wall, effects);
       if (!reply) return;
       if (reply.kind === 'failure') {
         const why = `${nameText(at)} ${typeName(type)}: ${reply.why}`;

@@ -1,0 +1,151 @@
+/** A resolver, its upstreams and a clock, so that a scenario of the validator is a few sentences. */
+import {
+  Resolver,
+  type Resolution,
+  type ResolverEffect,
+  type ResolverInput,
+} from '../../src/dns/resolver.ts';
+import type { TrustAnchor } from '../../src/dns/anchors.ts';
+import { decodeMessage } from '../../src/dns/message.ts';
+import { nameText } from '../../src/dns/name.ts';
+import type { RRset } from '../../src/dns/rrset.ts';
+import { Class, Type, typeName } from '../../src/dns/types.ts';
+import { parseEndpoint, type Endpoint } from '../../src/net/address.ts';
+import type { Random } from '../../src/random.ts';
+import { instant, wallSeconds, type Instant, type WallSeconds } from '../../src/time.ts';
+import { key, signingDate, type SignedWorld } from './zone.ts';
+
+/** Octets of a counter: nothing here depends on their being unpredictable. */
+export function countingRandom(): Random {
+  let next = 1;
+  return {
+    octets: (count) => Uint8Array.from({ length: count }, () => (next = (next * 75 + 74) % 65_537) & 0xff),
+  };
+}
+
+/** How an upstream answers: with octets, with silence, or late. */
+export type Upstream = (octets: Uint8Array, transport: 'udp' | 'tcp') => Uint8Array | undefined;
+
+/** What an upstream was asked, in the order of asking: `DS org`. */
+export interface Asked {
+  readonly text: string;
+  readonly upstream: number;
+  readonly transport: 'udp' | 'tcp';
+  readonly at: number;
+}
+
+/** One-way events under a virtual clock; every upstream answers after `rttMs`. */
+export class Forwarding {
+  readonly resolver: Resolver;
+  readonly asked: Asked[] = [];
+  readonly arrived: { readonly id: number; readonly at: number; readonly answer: readonly RRset[] }[] = [];
+  readonly resolved = new Map<number, { readonly at: number; readonly resolution: Resolution }>();
+  readonly released = new Set<number>();
+  rttMs = 20;
+  now: Instant = instant(1000);
+  wall: WallSeconds = signingDate;
+  readonly #endpoints: readonly Endpoint[];
+  readonly #upstreams: readonly Upstream[];
+  readonly #coming: { readonly at: number; readonly input: ResolverInput }[] = [];
+  #nextId = 1;
+
+  constructor(anchors: readonly TrustAnchor[], ...upstreams: (Upstream | SignedWorld)[]) {
+    this.#endpoints = upstreams.map((_, i) => endpoint(`192.0.2.${i + 1}:53`));
+    this.#upstreams = upstreams.map((u) =>
+      typeof u === 'function' ? u : (octets, transport) => u.answer(octets, transport),
+    );
+    this.resolver = new Resolver({ upstreams: this.#endpoints, anchors, random: countingRandom() });
+  }
+
+  /** Asks and lets everything happen until the answer is there. */
+  ask(name: string, type: number = Type.A, checkingDisabled = false): Resolution {
+    const id = this.start(name, type, checkingDisabled);
+    this.run();
+    const done = this.resolved.get(id);
+    if (!done) throw new Error(`no answer to ${name}`);
+    return done.resolution;
+  }
+
+  /** Asks; {@link run} lets it happen. */
+  start(name: string, type: number = Type.A, checkingDisabled = false): number {
+    const id = this.#nextId++;
+    const question = { name: key(name), type, class: Class.IN };
+    this.handle({ kind: 'lookup', id, question, checkingDisabled });
+    return id;
+  }
+
+  handle(input: ResolverInput): readonly ResolverEffect[] {
+    const effects = this.resolver.handle(input, this.now, this.wall);
+    for (const effect of effects) this.#perform(effect);
+    return effects;
+  }
+
+  /** Lets replies arrive and deadlines pass until nothing is under way, or until `until`. */
+  run(until = Infinity): void {
+    for (let steps = 0; steps < 10_000; steps++) {
+      this.#coming.sort((a, b) => a.at - b.at);
+      const next = this.#coming[0];
+      const due = this.resolver.deadline;
+      const at = Math.min(next?.at ?? Infinity, due?.at ?? Infinity);
+      if (at === Infinity || at > until) {
+        if (until !== Infinity) this.#clock(until);
+        return;
+      }
+      this.#clock(Math.max(at, this.now));
+      if (next && next.at <= at) {
+        this.#coming.shift();
+        this.handle(next.input);
+      } else this.handle({ kind: 'tick' });
+    }
+    throw new Error('it does not come to an end');
+  }
+
+  /** Time passes. */
+  wait(seconds: number): void {
+    this.run(this.now + seconds * 1000);
+  }
+
+  /** Questions asked since the last call. */
+  questions(): string[] {
+    return this.asked.splice(0).map((a) => a.text);
+  }
+
+  #clock(at: number): void {
+    this.wall = wallSeconds(this.wall + (at - this.now) / 1000);
+    this.now = instant(at);
+  }
+
+  #perform(effect: ResolverEffect): void {
+    switch (effect.kind) {
+      case 'ask': {
+        const upstream = this.#endpoints.findIndex((e) => e === effect.upstream);
+        const query = decodeMessage(effect.octets);
+        const question = query.ok ? query.value.questions[0] : undefined;
+        if (!question) throw new Error('the resolver asks nothing');
+        const text = `${typeName(question.type)} ${nameText(question.name)}`;
+        this.asked.push({ text, upstream, transport: effect.transport, at: this.now });
+        const octets = this.#upstreams[upstream]?.(effect.octets, effect.transport);
+        if (octets)
+          this.#coming.push({ at: this.now + this.rttMs, input: { kind: 'reply', ask: effect.ask, octets } });
+        return;
+      }
+      case 'release':
+        this.released.add(effect.ask);
+        return;
+      case 'arrived':
+        this.arrived.push({ id: effect.id, at: this.now, answer: effect.answer });
+        return;
+      case 'resolved':
+        this.resolved.set(effect.id, { at: this.now, resolution: effect.resolution });
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+}
+
+function endpoint(text: string): Endpoint {
+  const parsed = parseEndpoint(text, 53);
+  if (!parsed) throw new Error(text);
+  return parsed;
+}

@@ -1,0 +1,702 @@
+/**
+ * Signed zones in memory and a server that answers for all of them at once, as a recursive resolver would: for the
+ * validator's tests and for simulations. Keys follow from the zone's name, signatures are made when they are first
+ * wanted and shared by all worlds in the process.
+ */
+import {
+  createECDH,
+  createHash,
+  createPrivateKey,
+  generateKeyPairSync,
+  sign,
+  type KeyObject,
+} from 'node:crypto';
+import type { TrustAnchor } from '../../src/dns/anchors.ts';
+import { canonicalRdatas } from '../../src/dns/canonical.ts';
+import { Algorithm, Digest } from '../../src/dns/dnssec/algorithms.ts';
+import { toBase32Hex } from '../../src/dns/dnssec/base32.ts';
+import { writeTypeBitmap } from '../../src/dns/dnssec/bitmap.ts';
+import { dsDigest, nsec3Hash } from '../../src/dns/dnssec/crypto.ts';
+import { keyTag } from '../../src/dns/dnssec/keytag.ts';
+import { ownerLabels, signedOctets } from '../../src/dns/dnssec/signature.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  type Message,
+  type Question,
+  type ResourceRecord,
+} from '../../src/dns/message.ts';
+import {
+  ancestorOf,
+  compareNames,
+  isBelow,
+  labelCount,
+  labelsOf,
+  nameOf,
+  nameOfLabels,
+  octetsOfName,
+  parentOf,
+  rebased,
+  wildcardOf,
+  type NameKey,
+} from '../../src/dns/name.ts';
+import { Class, Rcode, Type } from '../../src/dns/types.ts';
+import { parseAddress } from '../../src/net/address.ts';
+import { wallSeconds } from '../../src/time.ts';
+import { compareOctets, concatOctets, fromLatin1, toLatin1 } from '../../src/wire/octets.ts';
+import { readPlainName } from '../../src/dns/name.ts';
+import { decoded } from '../../src/wire/reader.ts';
+import { encoded } from '../../src/wire/writer.ts';
+
+/** The date on which worlds are signed, a day after the signatures begin and a month before they end. */
+export const signingDate = wallSeconds(Date.UTC(2026, 10, 24, 12) / 1000);
+const [dayBefore, monthAfter] = [signingDate - 86_400, signingDate + 30 * 86_400];
+
+export interface ZoneSpec {
+  /** `.` or `example.org`. */
+  readonly name: string;
+  /** Left out or false: the zone is unsigned, its parent has no DS. */
+  readonly signed?: boolean;
+  /** ED25519, the fastest, where nothing else is said. */
+  readonly algorithm?: number;
+  readonly denial?: 'NSEC' | 'NSEC3';
+  /** NSEC3 that leaves unsigned delegations out (RFC 5155 §6). */
+  readonly optOut?: boolean;
+  readonly iterations?: number;
+  readonly salt?: Uint8Array;
+  readonly ttl?: number;
+  /** SOA MINIMUM, seconds. */
+  readonly minimum?: number;
+  /** DS digest type in the parent. */
+  readonly digest?: number;
+}
+
+/** How a signature is to be made wrong; what is left out stays as it should be. */
+export interface Spoiled {
+  /** No signature at all. */
+  readonly missing?: boolean;
+  readonly inception?: number;
+  readonly expiration?: number;
+  readonly signer?: string;
+  readonly keyTag?: number;
+  readonly labels?: number;
+  readonly originalTtl?: number;
+  readonly algorithm?: number;
+  readonly typeCovered?: number;
+  /** Signed by the key of another zone, under this zone's name and key tag. */
+  readonly keyOf?: string;
+  /** One bit of the signature is turned round. */
+  readonly flipped?: boolean;
+}
+
+/** Names, types and RDATA of a world; asks and answers in real messages. */
+export class SignedWorld {
+  readonly #zones = new Map<NameKey, Zone>();
+  readonly #tampers: ((message: Message, question: Question) => Message)[] = [];
+  /** Whether aliases are followed, as a recursive resolver does. */
+  chases = true;
+  /** Octets that go into a UDP reply: over it, TC is set. */
+  udpLimit = 1232;
+
+  constructor(zones: readonly ZoneSpec[]) {
+    for (const spec of zones) {
+      const zone = new Zone(spec);
+      this.#zones.set(zone.name, zone);
+    }
+    for (const zone of this.#zones.values()) this.#above(zone.name)?.delegate(zone);
+  }
+
+  /** DS records of the topmost signed zone, or of `zone`. */
+  anchors(zone = '.'): TrustAnchor[] {
+    const { name, ds } = this.#zone(key(zone));
+    return ds.map((rdata) => ({ kind: 'DS', owner: name, rdata }));
+  }
+
+  dnskeyAnchors(zone = '.'): TrustAnchor[] {
+    const { name, key: signingKey } = this.#zone(key(zone));
+    return [{ kind: 'DNSKEY', owner: name, rdata: signingKey.rdata }];
+  }
+
+  /** Adds a record to the zone that holds `owner`. */
+  add(owner: string, type: number, rdata: Uint8Array, ttl?: number): this {
+    const name = key(owner);
+    this.#holder(name, type).add(name, type, rdata, ttl);
+    return this;
+  }
+
+  /** Takes an RRset away again. */
+  remove(owner: string, type: number): this {
+    const name = key(owner);
+    this.#holder(name, type).remove(name, type);
+    return this;
+  }
+
+  /** Puts another RRset in place of one, or of the DNSKEY or DS that the world made itself. */
+  replace(owner: string, type: number, rdatas: readonly Uint8Array[]): this {
+    const name = key(owner);
+    const zone = this.#holder(name, type);
+    zone.remove(name, type);
+    for (const rdata of rdatas) zone.add(name, type, rdata);
+    return this;
+  }
+
+  /** The signature of an RRset (NSEC and NSEC3 included) is made wrong from now on. */
+  spoil(owner: string, type: number, how: Spoiled): this {
+    const name = key(owner);
+    this.#holder(name, type).spoil(name, type, how);
+    return this;
+  }
+
+  /** All signatures of a zone are made wrong from now on. */
+  spoilZone(zone: string, how: Spoiled): this {
+    this.#zone(key(zone)).spoilAll(how);
+    return this;
+  }
+
+  /** Changes every reply on its way out; the last added goes last. */
+  tamper(change: (message: Message, question: Question) => Message): this {
+    this.#tampers.push(change);
+    return this;
+  }
+
+  /** DS RDATA of a zone, and the DNSKEY RDATA behind it. */
+  keysOf(zone: string): { readonly dnskey: Uint8Array; readonly ds: readonly Uint8Array[] } {
+    const found = this.#zone(key(zone));
+    return { dnskey: found.key.rdata, ds: found.ds };
+  }
+
+  /** The reply of the resolver that knows all zones; `transport` decides about truncation. */
+  answer(octets: Uint8Array, transport: 'udp' | 'tcp' = 'udp'): Uint8Array {
+    const query = decodeMessage(octets);
+    const question = query.ok ? query.value.questions[0] : undefined;
+    if (!query.ok || !question) throw new Error('a world takes whole questions');
+    let reply: Message = {
+      ...query.value,
+      response: true,
+      recursionAvailable: true,
+      ...this.resolve(question, query.value.edns?.dnssecOk ?? false),
+      additional: [],
+      edns: { version: 0, udpSize: 1232, dnssecOk: query.value.edns?.dnssecOk ?? false, options: [] },
+    };
+    for (const tamper of this.#tampers) reply = tamper(reply, question);
+    const whole = encodeMessage(reply);
+    if (transport === 'tcp' || whole.length <= this.udpLimit) return whole;
+    return encodeMessage({ ...reply, truncated: true, answer: [], authority: [] });
+  }
+
+  /** The sections of the answer. */
+  resolve(question: Question, dnssecOk = true): Pick<Message, 'rcode' | 'answer' | 'authority'> {
+    const answer: ResourceRecord[] = [];
+    const authority: ResourceRecord[] = [];
+    let rcode: number = Rcode.NOERROR;
+    const seen = new Set<NameKey>();
+    for (let at: NameKey | undefined = question.name; at !== undefined && !seen.has(at);) {
+      seen.add(at);
+      const part = this.#holder(at, question.type).answer(at, question.type);
+      answer.push(...part.answer);
+      authority.push(...part.authority);
+      rcode = part.rcode;
+      at = this.chases ? part.target : undefined;
+    }
+    const wanted = (r: ResourceRecord): boolean =>
+      dnssecOk || ![Type.RRSIG, Type.NSEC, Type.NSEC3].includes(r.type as 46);
+    const once = <T extends ResourceRecord>(records: T[]): T[] => [
+      ...new Map(
+        records.filter(wanted).map((r) => [`${r.type} ${r.owner} ${toLatin1(r.rdata)}`, r]),
+      ).values(),
+    ];
+    return { rcode, answer: once(answer), authority: once(authority) };
+  }
+
+  /** The zone that has authority over an RRset: for DS, that above the cut. */
+  #holder(name: NameKey, type: number): Zone {
+    const start = type === Type.DS && this.#zones.has(name) ? parentOf(name) : name;
+    for (let at = start; at !== undefined; at = parentOf(at)) {
+      const zone = this.#zones.get(at);
+      if (zone) return zone;
+    }
+    return this.#zone(name);
+  }
+
+  #above(name: NameKey): Zone | undefined {
+    for (let at = parentOf(name); at !== undefined; at = parentOf(at)) {
+      const zone = this.#zones.get(at);
+      if (zone) return zone;
+    }
+    return undefined;
+  }
+
+  #zone(name: NameKey): Zone {
+    const zone = this.#zones.get(name);
+    if (!zone) throw new Error('no such zone in this world');
+    return zone;
+  }
+}
+
+interface Part {
+  readonly rcode: number;
+  readonly answer: readonly ResourceRecord[];
+  readonly authority: readonly ResourceRecord[];
+  readonly target?: NameKey;
+}
+
+interface Records {
+  readonly ttl: number;
+  readonly rdatas: Uint8Array[];
+}
+
+interface Denier {
+  readonly owner: NameKey;
+  readonly hash: Uint8Array;
+  readonly rdata: Uint8Array;
+}
+
+class Zone {
+  readonly name: NameKey;
+  readonly key: SigningKey;
+  readonly ds: readonly Uint8Array[];
+  readonly #spec: ZoneSpec;
+  readonly #sets = new Map<NameKey, Map<number, Records>>();
+  /** Names of delegated zones; whether they are signed. */
+  readonly #cuts = new Map<NameKey, boolean>();
+  readonly #spoiled = new Map<string, Spoiled>();
+  #spoiledAll: Spoiled | undefined;
+  #signed = new Map<string, ResourceRecord[]>();
+  #chain: Denier[] | undefined;
+
+  constructor(spec: ZoneSpec) {
+    this.#spec = spec;
+    this.name = key(spec.name);
+    this.key = signingKey(spec.name, spec.algorithm ?? Algorithm.ED25519);
+    const digest = spec.digest ?? Digest.SHA256;
+    this.ds = spec.signed
+      ? [dsRdata(this.key, digest, dsDigest(digest, this.name, this.key.rdata) ?? new Uint8Array(20))]
+      : [];
+    const server = wire(spec.name === '.' ? 'ns' : `ns.${spec.name}`);
+    const minimum = encoded((w) => {
+      for (const n of [1, 7200, 900, 1_209_600, spec.minimum ?? 300]) w.u32(n);
+    });
+    this.add(this.name, Type.SOA, concatOctets(server, server, minimum));
+    this.add(this.name, Type.NS, server);
+    if (spec.signed) this.add(this.name, Type.DNSKEY, this.key.rdata);
+  }
+
+  delegate(child: Zone): void {
+    this.#cuts.set(child.name, child.ds.length > 0);
+    this.add(child.name, Type.NS, octetsOfName(child.name));
+    for (const ds of child.ds) this.add(child.name, Type.DS, ds);
+  }
+
+  add(owner: NameKey, type: number, rdata: Uint8Array, ttl = this.#spec.ttl ?? 3600): void {
+    const types = this.#sets.get(owner) ?? new Map<number, Records>();
+    const records = types.get(type) ?? { ttl, rdatas: [] };
+    records.rdatas.push(rdata);
+    types.set(type, records);
+    this.#sets.set(owner, types);
+    this.#changed();
+  }
+
+  remove(owner: NameKey, type: number): void {
+    const types = this.#sets.get(owner);
+    types?.delete(type);
+    if (types?.size === 0) this.#sets.delete(owner);
+    this.#changed();
+  }
+
+  spoil(owner: NameKey, type: number, how: Spoiled): void {
+    this.#spoiled.set(`${type} ${owner}`, how);
+    this.#changed();
+  }
+
+  spoilAll(how: Spoiled): void {
+    this.#spoiledAll = how;
+    this.#changed();
+  }
+
+  answer(name: NameKey, type: number): Part {
+    const dname = [...this.#sets.keys()].find(
+      (owner) => owner !== name && isBelow(name, owner) && this.#sets.get(owner)?.has(Type.DNAME),
+    );
+    if (dname !== undefined) return this.#viaDname(name, dname);
+    const own = this.#sets.get(name);
+    if (own) return this.#at(name, name, own, type, []);
+    if (this.#exists(name)) return this.#negative(Rcode.NOERROR, this.#noData(name));
+    const encloser = this.#encloser(name);
+    const wildcard = wildcardOf(encloser);
+    const source = wildcard === undefined ? undefined : this.#sets.get(wildcard);
+    if (wildcard !== undefined && source) {
+      return this.#at(name, wildcard, source, type, this.#absent(name, encloser));
+    }
+    const proof = [
+      ...this.#absent(name, encloser, true),
+      ...(wildcard === undefined ? [] : this.#denying(wildcard)),
+    ];
+    return this.#negative(Rcode.NXDOMAIN, proof);
+  }
+
+  #viaDname(name: NameKey, dname: NameKey): Part {
+    const rdata = this.#sets.get(dname)?.get(Type.DNAME)?.rdatas[0] ?? new Uint8Array();
+    const to = targetOf(rdata);
+    const target = rebased(name, dname, to);
+    const records = this.#records(dname, Type.DNAME, dname);
+    if (target === undefined) return { rcode: Rcode.YXDOMAIN, answer: records, authority: [] };
+    const cname = { owner: name, type: Type.CNAME, class: Class.IN, ttl: 3600, rdata: octetsOfName(target) };
+    return { rcode: Rcode.NOERROR, answer: [...records, cname], authority: [], target };
+  }
+
+  #at(
+    name: NameKey,
+    source: NameKey,
+    types: ReadonlyMap<number, Records>,
+    type: number,
+    proof: ResourceRecord[],
+  ): Part {
+    const wanted = type === Type.ANY ? [...types.keys()] : types.has(type) ? [type] : [];
+    if (wanted.length > 0) {
+      const answer = wanted.flatMap((t) => this.#records(source, t, name));
+      return { rcode: Rcode.NOERROR, answer, authority: proof };
+    }
+    const cname = types.get(Type.CNAME)?.rdatas[0];
+    if (cname) {
+      const answer = this.#records(source, Type.CNAME, name);
+      return { rcode: Rcode.NOERROR, answer, authority: proof, target: targetOf(cname) };
+    }
+    if (name === source) return this.#negative(Rcode.NOERROR, this.#noData(name));
+    const encloser = parentOf(source) ?? this.name;
+    return this.#negative(Rcode.NOERROR, [...this.#absent(name, encloser, true), ...this.#denying(source)]);
+  }
+
+  #negative(rcode: number, proof: readonly ResourceRecord[]): Part {
+    const soa = this.#records(this.name, Type.SOA, this.name);
+    return { rcode, answer: [], authority: [...soa, ...proof] };
+  }
+
+  /** An RRset with its signature, as owned by `name`. */
+  #records(source: NameKey, type: number, name: NameKey): ResourceRecord[] {
+    const records = this.#sets.get(source)?.get(type);
+    if (!records) return [];
+    return this.#sign(source, type, records).map((r) => ({ ...r, owner: name }));
+  }
+
+  #sign(owner: NameKey, type: number, { ttl, rdatas }: Records): ResourceRecord[] {
+    const cacheKey = `${type} ${owner}`;
+    const known = this.#signed.get(cacheKey);
+    if (known) return known;
+    const record = (t: number, rdata: Uint8Array): ResourceRecord => ({
+      owner,
+      type: t,
+      class: Class.IN,
+      ttl,
+      rdata,
+    });
+    const signed = rdatas.map((rdata) => record(type, rdata));
+    // A parent does not sign the NS of a delegation (RFC 4035 §2.2).
+    const spoiled = this.#spoiled.get(cacheKey) ?? this.#spoiledAll;
+    if (this.#spec.signed && !(type === Type.NS && this.#cuts.has(owner)) && spoiled?.missing !== true) {
+      signed.push(record(Type.RRSIG, this.#rrsig(owner, type, ttl, rdatas, spoiled ?? {})));
+    }
+    this.#signed.set(cacheKey, signed);
+    return signed;
+  }
+
+  #rrsig(owner: NameKey, type: number, ttl: number, rdatas: readonly Uint8Array[], how: Spoiled): Uint8Array {
+    const signer = how.signer === undefined ? this.name : key(how.signer);
+    const labels = how.labels ?? ownerLabels(owner);
+    const originalTtl = how.originalTtl ?? ttl;
+    const fixed = encoded((w) => {
+      w.u16(how.typeCovered ?? type);
+      w.u8(how.algorithm ?? this.key.algorithm);
+      w.u8(labels);
+      w.u32(originalTtl);
+      w.u32((how.expiration ?? monthAfter) >>> 0);
+      w.u32((how.inception ?? dayBefore) >>> 0);
+      w.u16(how.keyTag ?? this.key.tag);
+    });
+    const set = { owner, type, class: Class.IN, ttl, rdatas: canonicalRdatas(type, rdatas), signatures: [] };
+    const data = signedOctets(set, { fixed, signer, labels, originalTtl });
+    const by = how.keyOf === undefined ? this.key : signingKey(how.keyOf, this.key.algorithm);
+    const signature = by.sign(data).slice();
+    if (how.flipped) signature[9] = (signature[9] ?? 0) ^ 1;
+    return concatOctets(fixed, octetsOfName(signer), signature);
+  }
+
+  /** `name` has records or is an empty non-terminal. */
+  #exists(name: NameKey): boolean {
+    return name === this.name || [...this.#sets.keys()].some((owner) => isBelow(owner, name));
+  }
+
+  #encloser(name: NameKey): NameKey {
+    let at = name;
+    while (!this.#exists(at)) at = parentOf(at) ?? this.name;
+    return at;
+  }
+
+  #noData(name: NameKey): ResourceRecord[] {
+    const records = this.#denying(name);
+    // An unsigned delegation that opt-out left out, or an empty non-terminal that led to one (RFC 5155 §7.2.4).
+    if (
+      this.#spec.denial !== 'NSEC3' ||
+      this.#chainOf().some((d) => this.#hash(name) === toBase32Hex(d.hash))
+    )
+      return records;
+    let encloser = parentOf(name) ?? this.name;
+    while (!this.#chainOf().some((d) => this.#hash(encloser) === toBase32Hex(d.hash)))
+      encloser = parentOf(encloser) ?? this.name;
+    return this.#absent(name, encloser, true);
+  }
+
+  /** Denies the next closer name; with `match` the closest encloser is shown as well, where NSEC3 wants that. */
+  #absent(name: NameKey, encloser: NameKey, match = false): ResourceRecord[] {
+    if (this.#spec.denial !== 'NSEC3') return this.#denying(name);
+    const nextCloser = ancestorOf(name, labelCount(encloser) + 1);
+    return [...(match ? this.#denying(encloser) : []), ...this.#denying(nextCloser)];
+  }
+
+  /** The NSEC or NSEC3 that matches `name` or spans it. */
+  #denying(name: NameKey): ResourceRecord[] {
+    if (!this.#spec.signed) return [];
+    const chain = this.#chainOf();
+    const position = this.#spec.denial === 'NSEC3' ? this.#hashOctets(name) : undefined;
+    const before = chain.filter((d) =>
+      position ? compareOctets(d.hash, position) <= 0 : compareNames(d.owner, name) <= 0,
+    );
+    const denier = before.at(-1) ?? chain.at(-1);
+    if (!denier) return [];
+    const type = this.#spec.denial === 'NSEC3' ? Type.NSEC3 : Type.NSEC;
+    return this.#sign(denier.owner, type, { ttl: this.#spec.minimum ?? 300, rdatas: [denier.rdata] });
+  }
+
+  #chainOf(): Denier[] {
+    this.#chain ??= this.#spec.denial === 'NSEC3' ? this.#nsec3Chain() : this.#nsecChain();
+    return this.#chain;
+  }
+
+  #nsecChain(): Denier[] {
+    const owners = [...this.#sets.keys()].sort(compareNames);
+    return owners.map((owner, i) => {
+      const types = [...this.#typesAt(owner), Type.RRSIG, Type.NSEC];
+      const next = owners[(i + 1) % owners.length] ?? owner;
+      const rdata = encoded((w) => {
+        w.octets(octetsOfName(next));
+        writeTypeBitmap(w, types);
+      });
+      return { owner, hash: new Uint8Array(), rdata };
+    });
+  }
+
+  #nsec3Chain(): Denier[] {
+    const names = new Set<NameKey>([this.name]);
+    for (const owner of this.#sets.keys()) {
+      if (this.#spec.optOut && this.#cuts.get(owner) === false) continue;
+      for (let at = owner; at !== this.name; at = parentOf(at) ?? this.name) names.add(at);
+    }
+    const hashed = [...names]
+      .map((name) => ({ name, hash: this.#hashOctets(name) }))
+      .sort((a, b) => compareOctets(a.hash, b.hash));
+    return hashed.map(({ name, hash }, i) => {
+      const types = this.#typesAt(name);
+      const signs = types.some((t) => t !== Type.NS) || name === this.name;
+      const next = hashed[(i + 1) % hashed.length]?.hash ?? hash;
+      const owner = nameOfLabels([toBase32Hex(hash), ...labelsOf(this.name)]) ?? this.name;
+      const salt = this.#salt();
+      const rdata = encoded((w) => {
+        w.u8(1);
+        w.u8(this.#spec.optOut ? 1 : 0);
+        w.u16(this.#spec.iterations ?? 0);
+        w.u8(salt.length);
+        w.octets(salt);
+        w.u8(next.length);
+        w.octets(next);
+        writeTypeBitmap(w, signs ? [...types, Type.RRSIG] : types);
+      });
+      return { owner, hash, rdata };
+    });
+  }
+
+  #typesAt(name: NameKey): number[] {
+    return [...(this.#sets.get(name)?.keys() ?? [])];
+  }
+
+  #salt(): Uint8Array {
+    return this.#spec.salt ?? new Uint8Array();
+  }
+
+  #hashOctets(name: NameKey): Uint8Array {
+    return nsec3Hash(name, this.#salt(), this.#spec.iterations ?? 0);
+  }
+
+  #hash(name: NameKey): string {
+    return toBase32Hex(this.#hashOctets(name));
+  }
+
+  #changed(): void {
+    this.#signed = new Map();
+    this.#chain = undefined;
+  }
+}
+
+/** A key that follows from a zone's name and the algorithm; RSA keys are made once per process. */
+export interface SigningKey {
+  readonly algorithm: number;
+  readonly tag: number;
+  /** RDATA of the DNSKEY: zone key and secure entry point. */
+  readonly rdata: Uint8Array;
+  readonly sign: (data: Uint8Array) => Uint8Array;
+}
+
+const signingKeys = new Map<string, SigningKey>();
+const signatures = new Map<string, Uint8Array>();
+
+export function signingKey(zone: string, algorithm: number): SigningKey {
+  const id = `${algorithm} ${zone}`;
+  const known = signingKeys.get(id);
+  if (known) return known;
+  const { secret, publicKey } = keyPair(id, algorithm);
+  const rdata = dnskeyRdata(257, algorithm, publicKey);
+  const made: SigningKey = {
+    algorithm,
+    tag: keyTag(rdata),
+    rdata,
+    sign: (data) => {
+      const memo = `${id} ${toLatin1(data)}`;
+      let signature = signatures.get(memo);
+      if (!signature) {
+        signature = Uint8Array.from(signWith(algorithm, secret, data));
+        if (signatures.size > 20_000) signatures.clear();
+        signatures.set(memo, signature);
+      }
+      return signature;
+    },
+  };
+  signingKeys.set(id, made);
+  return made;
+}
+
+export function dnskeyRdata(flags: number, algorithm: number, publicKey: Uint8Array): Uint8Array {
+  return concatOctets(new Uint8Array([flags >> 8, flags & 0xff, 3, algorithm]), publicKey);
+}
+
+/** DS RDATA that names `signing`, with any digest. */
+export function dsRdata(
+  signing: Pick<SigningKey, 'tag' | 'algorithm'>,
+  digestType: number,
+  digest: Uint8Array,
+): Uint8Array {
+  return concatOctets(
+    new Uint8Array([signing.tag >> 8, signing.tag & 0xff, signing.algorithm, digestType]),
+    digest,
+  );
+}
+
+function signWith(algorithm: number, secret: KeyObject, data: Uint8Array): Uint8Array {
+  switch (algorithm) {
+    case Algorithm.RSASHA256:
+      return sign('sha256', data, secret);
+    case Algorithm.RSASHA512:
+      return sign('sha512', data, secret);
+    case Algorithm.ECDSAP256SHA256:
+      return sign('sha256', data, { key: secret, dsaEncoding: 'ieee-p1363' });
+    case Algorithm.ECDSAP384SHA384:
+      return sign('sha384', data, { key: secret, dsaEncoding: 'ieee-p1363' });
+    default:
+      return sign(null, data, secret);
+  }
+}
+
+function keyPair(
+  seed: string,
+  algorithm: number,
+): { readonly secret: KeyObject; readonly publicKey: Uint8Array } {
+  switch (algorithm) {
+    case Algorithm.RSASHA256:
+    case Algorithm.RSASHA512: {
+      const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+      const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
+      const exponent = octets64(e);
+      return {
+        secret: privateKey,
+        publicKey: concatOctets(new Uint8Array([exponent.length]), exponent, octets64(n)),
+      };
+    }
+    case Algorithm.ECDSAP256SHA256:
+      return ecPair(seed, 'prime256v1', 'P-256', 32);
+    case Algorithm.ECDSAP384SHA384:
+      return ecPair(seed, 'secp384r1', 'P-384', 48);
+    case Algorithm.ED448: {
+      return edwardsPair(seed, 57, '3047020100300506032b6571043b0439');
+    }
+    default:
+      // Zones of algorithms that nobody can check are signed with Ed25519 all the same.
+      return edwardsPair(seed, 32, '302e020100300506032b657004220420');
+  }
+}
+
+function ecPair(
+  seed: string,
+  curve: string,
+  crv: string,
+  size: number,
+): { secret: KeyObject; publicKey: Uint8Array } {
+  const d = createHash('sha512').update(seed).digest().subarray(0, size);
+  d[0] = (d[0] ?? 0) & 0x7f;
+  const ecdh = createECDH(curve);
+  ecdh.setPrivateKey(d);
+  const publicKey = Uint8Array.from(ecdh.getPublicKey()).subarray(1);
+  const [x, y] = [text64(publicKey.subarray(0, size)), text64(publicKey.subarray(size))];
+  const secret = createPrivateKey({ format: 'jwk', key: { kty: 'EC', crv, x, y, d: text64(d) } });
+  return { secret, publicKey };
+}
+
+function edwardsPair(
+  seed: string,
+  size: number,
+  pkcs8: string,
+): { secret: KeyObject; publicKey: Uint8Array } {
+  const d = createHash('shake256', { outputLength: size }).update(seed).digest();
+  const der = Buffer.concat([Buffer.from(pkcs8, 'hex'), d]);
+  const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  return { secret, publicKey: octets64(secret.export({ format: 'jwk' }).x ?? '') };
+}
+
+function octets64(text: string): Uint8Array {
+  return Uint8Array.fromBase64(text, { alphabet: 'base64url' });
+}
+
+function text64(octets: Uint8Array): string {
+  return octets.toBase64({ alphabet: 'base64url', omitPadding: true });
+}
+
+function targetOf(rdata: Uint8Array): NameKey {
+  const target = decoded(rdata, readPlainName);
+  if (!target.ok) throw target.error;
+  return target.value;
+}
+
+/** A name of the test, which has to be one. */
+export function key(text: string): NameKey {
+  const name = nameOf(text);
+  if (name === undefined) throw new Error(`not a name: ${text}`);
+  return name;
+}
+
+/** RDATA of CNAME, DNAME, NS and PTR: the name. */
+export function wire(name: string): Uint8Array {
+  return octetsOfName(key(name));
+}
+
+/** RDATA of A or AAAA. */
+export function address(text: string): Uint8Array {
+  const parsed = parseAddress(text);
+  if (!parsed) throw new Error(`not an address: ${text}`);
+  return parsed.octets;
+}
+
+/** RDATA of TXT. */
+export function txt(text: string): Uint8Array {
+  return concatOctets(new Uint8Array([text.length]), fromLatin1(text));
+}
+
+/** RDATA of an IPSECKEY with an Ed25519 key and no gateway (RFC 4025 §2, RFC 9373). */
+export function ipseckey(fill = 7): Uint8Array {
+  return concatOctets(new Uint8Array([10, 0, 4]), new Uint8Array(32).fill(fill));
+}
