@@ -485,7 +485,7 @@ export class Agent {
   #unavailable(address: IpAddress): string | undefined {
     const { esp4, esp6, suites } = this.#options.capabilities;
     const esp = address.family === 4 ? esp4 : esp6;
-    if (!esp.available) return `the kernel has no ESP for IPv${address.family}: ${esp.why}`;
+    if (!esp.available) return esp.why.replace(/\.$/, '');
     return suites.length === 0 ? 'the kernel has no encryption algorithm that ESP can use' : undefined;
   }
 

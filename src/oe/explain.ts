@@ -1,12 +1,12 @@
-import { decodeIpseckey } from '../dns/ipseckey.ts';
+import type { Ipseckey } from '../dns/ipseckey.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
+import { rdataText } from '../dns/rdata-text.ts';
 import type { Resolution } from '../dns/resolver.ts';
 import type { RRset } from '../dns/rrset.ts';
 import { rcodeName, Type, typeName } from '../dns/types.ts';
-import { addressOf, formatAddress, type IpAddress } from '../net/address.ts';
+import { formatAddress, type IpAddress } from '../net/address.ts';
 import { describePublicKey } from '../net/public-key.ts';
 import type { Instant } from '../time.ts';
-import { toBase64, toLatin1 } from '../wire/octets.ts';
 import type { AgentView } from './agent-types.ts';
 import type { LookupRecord, LookupVerdict } from './gate.ts';
 import type { Moment, Peer } from './peers.ts';
@@ -297,7 +297,7 @@ const keyAlgorithms: Readonly<Record<number, string>> = {
   4: 'EdDSA',
 };
 
-function gatewayText(record: Extract<ReturnType<typeof decodeIpseckey>, { ok: true }>['value']): string {
+function gatewayText(record: Ipseckey): string {
   const { gateway } = record;
   if (gateway.kind === 'none') return '.';
   return gateway.kind === 'address' ? formatAddress(gateway.address) : nameText(gateway.name);
@@ -307,35 +307,6 @@ function recordTexts(set: RRset): string[] {
   return set.rdatas.map(
     (rdata) => `${nameText(set.owner)} ${typeName(set.type)} ${rdataText(set.type, rdata)}`,
   );
-}
-
-/** Presentation form of the types that decide here; of others the length. */
-function rdataText(type: number, rdata: Uint8Array): string {
-  switch (type) {
-    case Type.A:
-    case Type.AAAA: {
-      const address = addressOf(rdata);
-      return address ? formatAddress(address) : '?';
-    }
-    case Type.CNAME:
-    case Type.DNAME:
-      return nameText(wireName(rdata));
-    case Type.IPSECKEY: {
-      const record = decodeIpseckey(rdata);
-      if (!record.ok) return `malformed: ${record.error.message}`;
-      const { precedence, gateway, algorithm, key } = record.value;
-      const kind =
-        gateway.kind === 'none' ? 0 : gateway.kind === 'name' ? 3 : gateway.address.family === 4 ? 1 : 2;
-      return `${precedence} ${kind} ${algorithm} ${gatewayText(record.value)} ${toBase64(key)}`;
-    }
-    default:
-      return `(${counted(rdata.length, 'octet')})`;
-  }
-}
-
-/** A NameKey is the wire octets as latin1 text; the resolver has checked and uncompressed them. */
-function wireName(rdata: Uint8Array): NameKey {
-  return toLatin1(rdata) as NameKey;
 }
 
 function stepsOf(records: readonly LookupRecord[], begin: Instant): WhyStep[] {

@@ -126,7 +126,7 @@ async function kernel(): Promise<Check[]> {
 function espCheck(check: string, family: string, esp: Availability): Check {
   return esp.available
     ? ok(check, `The kernel has ESP for ${family}.`)
-    : problem(check, withStop(`No ESP for ${family}: ${esp.why}`), withStop(esp.remedy));
+    : problem(check, withStop(esp.why), withStop(esp.remedy));
 }
 
 function dnsPorts(config: Config, isRunning: boolean): Check[] {

@@ -194,7 +194,9 @@ function openKernel(): KernelPort {
 }
 
 function complaintsOf({ esp4, esp6, suites }: Capabilities): string[] {
-  const sentences = [esp4, esp6].flatMap((esp) => (esp.available ? [] : [`${esp.why} ${esp.remedy}`]));
+  const sentences = [esp4, esp6].flatMap((esp) =>
+    esp.available ? [] : [`${esp.why.replace(/\.$/, '')}. ${esp.remedy}`],
+  );
   if (!esp4.available && !esp6.available)
     sentences.unshift('NOTHING CAN BE ENCRYPTED: oe only validates DNS.');
   else if (suites.length === 0) sentences.push('The kernel has no algorithm that ESP can use.');

@@ -1,0 +1,88 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { renderChecks } from '../../src/cli/doctor.ts';
+import { renderStatus } from '../../src/cli/render-status.ts';
+import { renderWhy } from '../../src/cli/render-why.ts';
+import type { Look } from '../../src/cli/terminal.ts';
+import { nearest, printable } from '../../src/oe/text.ts';
+import { peer, sampleStatus, sampleWhy } from './samples.ts';
+
+const plain: Look = { colour: false, width: Number.POSITIVE_INFINITY };
+const now = Date.parse('2026-01-31T12:01:00.000Z');
+
+/** What a terminal would obey, or a person would misread. */
+const hostile = 'evil\u001b[2J\u001b]0;title\u0007\r\n\u202Egro.elpmaxe\u200b\u0085';
+// eslint-disable-next-line no-control-regex
+const dangerous = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
+
+test('THREATS A.24: hostile characters in names, reasons and stories never reach the terminal', () => {
+  const status = {
+    ...sampleStatus,
+    peers: [
+      peer({ address: hostile, names: [hostile], state: 'clear', reason: hostile }),
+      peer({ names: [hostile] }),
+    ],
+    health: { ...sampleStatus.health, complaints: [hostile], upstreams: [hostile], hostKey: hostile },
+  };
+  const why = {
+    ...sampleWhy,
+    name: hostile,
+    rule: hostile,
+    verdict: { ...sampleWhy.verdict, sentence: hostile, remedy: hostile },
+    questions: sampleWhy.questions.map((q) => ({
+      ...q,
+      name: hostile,
+      why: hostile,
+      answers: [hostile],
+      chain: [hostile],
+    })),
+    keys: sampleWhy.keys.map((k) => ({ ...k, gateway: hostile, key: hostile, reason: hostile })),
+    peers: sampleWhy.peers.map((p) => ({
+      ...p,
+      address: hostile,
+      reason: hostile,
+      story: [{ afterMs: 1, text: hostile }],
+    })),
+    steps: [{ afterMs: 0, text: hostile }],
+  };
+  for (const width of [Number.POSITIVE_INFINITY, 60]) {
+    const look = { colour: false, width };
+    expect(renderStatus(status, look, now)).not.toMatch(dangerous);
+    expect(renderWhy(why, look)).not.toMatch(dangerous);
+    expect(
+      renderChecks([{ check: 'x', state: 'problem', sentence: hostile, remedy: hostile }], look),
+    ).not.toMatch(dangerous);
+  }
+});
+
+test('THREATS A.24: whatever the text, what is printed of it cannot be obeyed by a terminal', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      expect(printable(text)).not.toMatch(dangerous);
+      expect(printable(text)).not.toContain('\n');
+    }),
+  );
+});
+
+test('text that is harmless is left alone', () => {
+  expect(printable('Grüße, 日本 🙂')).toBe('Grüße, 日本 🙂');
+});
+
+test('a narrow terminal gets a block for each peer, and no line is wider than it', () => {
+  const look = { colour: false, width: 60 };
+  for (const line of renderStatus(sampleStatus, look, now).split('\n'))
+    expect(line.length).toBeLessThanOrEqual(60);
+});
+
+test('colours are only there where they are wanted', () => {
+  // eslint-disable-next-line no-control-regex
+  expect(renderStatus(sampleStatus, plain, now)).not.toMatch(/\u001b/);
+  expect(renderStatus(sampleStatus, { colour: true, width: 120 }, now)).toContain('\u001b[31m');
+});
+
+test('a word that is one slip away is found, one that is far away is not', () => {
+  const words = ['status', 'why', 'doctor', 'listen'];
+  expect(nearest('statsu', words)).toBe('status');
+  expect(nearest('lisen', words)).toBe('listen');
+  expect(nearest('encrypt', words)).toBeUndefined();
+});

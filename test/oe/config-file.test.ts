@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { formatEndpoint } from '../../src/net/address.ts';
+import { defaultConfig } from '../../src/oe/config.ts';
+import { loadConfig, readConfig } from '../../src/oe/io/config-file.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'oe-config-'));
+afterAll(() => {
+  rmSync(scratch, { recursive: true });
+});
+
+test('an empty file is the defaults', () => {
+  expect(readConfig('')).toEqual({ ok: true, config: defaultConfig });
+});
+
+test('everything that can be set is read', () => {
+  const read = readConfig(`
+[dns]
+listen = ["198.18.1.2", "[2001:2::1]:5353"]
+upstreams = ["198.18.9.9"]
+validation-date = 2026-01-31T12:00:00Z
+[ike]
+ports = [1500, 14500]
+listen = ["198.18.1.2"]
+key-log = "/run/oe/keys"
+[gate]
+budget-ms = 700
+private-budget-ms = 2000
+[[policy.rule]]
+match = "*.example.org"
+group = "private"
+[[policy.rule]]
+match = "198.18.0.0/15"
+group = "clear"
+[policy]
+default = "clear-or-private"
+[paths]
+run-directory = "/tmp/oe"
+[log]
+level = "debug"
+`);
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  const { config } = read;
+  expect(config.dns.listen.map(formatEndpoint)).toEqual(['198.18.1.2:53', '[2001:2::1]:5353']);
+  expect(config.dns.upstreams?.map(formatEndpoint)).toEqual(['198.18.9.9:53']);
+  expect(config.dns.validationDate).toBe(Date.UTC(2026, 0, 31, 12) / 1_000);
+  expect(config.ike.ports).toEqual({ ike: 1500, natt: 14500 });
+  expect(config.gate).toEqual({ budgetMs: 700, privateBudgetMs: 2_000 });
+  expect(config.policy.rules.map((r) => [r.place, r.text, r.group])).toEqual([
+    [1, '*.example.org', 'private'],
+    [2, '198.18.0.0/15', 'clear'],
+  ]);
+  expect(config.policy.outbound).toBe('clear-or-private');
+  expect(config.paths).toEqual({ ...defaultConfig.paths, runDirectory: '/tmp/oe' });
+});
+
+test('every problem is told at once, each with its line and a remedy', () => {
+  const read = readConfig(`[dns]
+listen = ["nowhere"]
+
+[gate]
+budget-ms = -5
+
+[[policy.rule]]
+match = "*.example.org"
+group = "privat"
+
+[ike]
+prots = [500, 4500]
+`);
+  expect(read.ok).toBe(false);
+  const problems = read.ok ? [] : read.problems;
+  expect(problems.map((p) => p.line)).toEqual([2, 5, 9, 12]);
+  expect(problems[3]?.remedy).toBe('Did you mean ports?');
+  for (const p of problems) expect(p.remedy).not.toBe('');
+});
+
+test('what is no TOML is told with its line', () => {
+  const read = readConfig('[dns]\nlisten = [\n');
+  expect(read.ok ? [] : read.problems).toMatchObject([{ line: expect.any(Number) as number }]);
+});
+
+test('a file that is named and not there is an error, the usual one that is not there is not', () => {
+  expect(() => loadConfig(join(scratch, 'none.toml'))).toThrow(/cannot be read/);
+});
+
+test('the error for a wrong file names the file and the line', () => {
+  const file = join(scratch, 'oe.toml');
+  writeFileSync(file, 'log = { level = "loud" }\n');
+  expect(() => loadConfig(file)).toThrow(`${file}:1`);
+});

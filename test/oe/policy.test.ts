@@ -1,0 +1,80 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  admitsPeer,
+  asksForKeys,
+  decide,
+  decideInbound,
+  groups,
+  mayProtect,
+  parseMatch,
+} from '../../src/oe/policy.ts';
+import { address, name, policyWith } from './stage.ts';
+
+test('the first rule that matches the name or the address decides', () => {
+  const policy = policyWith([
+    ['www.example.org', 'clear'],
+    ['*.example.org', 'private'],
+    ['198.18.2.0/24', 'block'],
+  ]);
+  expect(decide(policy, name('www.example.org'), undefined).group).toBe('clear');
+  expect(decide(policy, name('mail.example.org'), undefined).group).toBe('private');
+  expect(decide(policy, name('example.org'), undefined).group).toBe('private-or-clear');
+  expect(decide(policy, name('other.example'), address('198.18.2.7')).group).toBe('block');
+  expect(decide(policy, name('mail.example.org'), undefined).why).toBe('rule 2 (*.example.org) says private');
+});
+
+test('*.example.org is every name below, not example.org itself and not badexample.org', () => {
+  const policy = policyWith([['*.example.org', 'private']]);
+  expect(decide(policy, name('a.b.example.org'), undefined).group).toBe('private');
+  expect(decide(policy, name('example.org'), undefined).group).toBe('private-or-clear');
+  expect(decide(policy, name('badexample.org'), undefined).group).toBe('private-or-clear');
+});
+
+test('for a peer that begins only rules by prefix and the inbound default count', () => {
+  const policy = policyWith([
+    ['*.example.org', 'block'],
+    ['198.18.2.0/24', 'clear'],
+  ]);
+  expect(decideInbound(policy, address('198.18.2.7')).group).toBe('clear');
+  expect(decideInbound(policy, address('198.18.3.7')).group).toBe('clear-or-private');
+});
+
+test('what is neither a name nor an address nor a prefix matches nothing', () => {
+  for (const text of [
+    '',
+    '1.2.3',
+    '1.2.3.4/33',
+    '1.2.3.4/24',
+    'a..b',
+    '2001:db8::/129',
+    '*.*.org/8',
+    '300.1.1.1',
+  ]) {
+    expect(parseMatch(text), text).toBeUndefined();
+  }
+});
+
+test('a lookup asks for keys exactly when some address of it could be protected', () => {
+  const group = fc.constantFrom(...groups);
+  fc.assert(
+    fc.property(group, group, group, (byName, byPrefix, outbound) => {
+      const policy = policyWith(
+        [
+          ['www.example.org', byName],
+          ['198.18.2.0/24', byPrefix],
+        ],
+        outbound,
+      );
+      const host = name('www.example.org');
+      const decided = [undefined, address('198.18.2.1'), address('198.18.9.1')].map(
+        (a) => decide(policy, host, a).group,
+      );
+      expect(mayProtect(policy, host)).toBe(decided.some(asksForKeys));
+    }),
+  );
+});
+
+test('clear and block admit no peer that begins, the others do', () => {
+  expect(groups.filter(admitsPeer)).toEqual(['clear-or-private', 'private-or-clear', 'private']);
+});
