@@ -147,7 +147,7 @@ function readRecord(r: Reader): ResourceRecord {
 }
 
 function withRdata(r: Reader, head: RecordHead): ResourceRecord {
-  const rdata = readRdata(r.sub(r.u16()), head.type);
+  const rdata = readRdata(r, head.type);
   return { ...head, ttl: head.ttl > 0x7fff_ffff ? 0 : head.ttl, rdata };
 }
 
@@ -227,14 +227,19 @@ export function encodeOpt(w: Writer, edns: Edns, rcode: number): void {
  * type RRSIG, as in the answer to a question for that type.
  */
 export function rrsetsOf(records: readonly ResourceRecord[]): RRset[] {
-  const sets = new Map<string, GrowingSet>();
+  const sets: GrowingSet[] = [];
+  // By owner, then by class and type.
+  const byOwner = new Map<NameKey, Map<number, GrowingSet>>();
+  const find = (record: ResourceRecord, type: number): GrowingSet | undefined =>
+    byOwner.get(record.owner)?.get(record.class * 0x1_0000 + type);
   const add = (record: ResourceRecord): void => {
-    const key = setKey(record, record.type);
-    let set = sets.get(key);
+    let set = find(record, record.type);
     if (set === undefined) {
       const { owner, type, class: class_, ttl } = record;
       set = { owner, type, class: class_, ttl, rdatas: new Map(), signatures: new Map() };
-      sets.set(key, set);
+      sets.push(set);
+      const ofOwner = byOwner.get(owner) ?? new Map<number, GrowingSet>();
+      byOwner.set(owner, ofOwner.set(class_ * 0x1_0000 + type, set));
     }
     set.ttl = Math.min(set.ttl, record.ttl);
     set.rdatas.set(record.rdata.toHex(), record.rdata);
@@ -243,11 +248,11 @@ export function rrsetsOf(records: readonly ResourceRecord[]): RRset[] {
   for (const record of records) {
     if (record.type !== Type.RRSIG) continue;
     const covered = ((record.rdata[0] ?? 0) << 8) | (record.rdata[1] ?? 0);
-    const set = covered === Type.RRSIG ? undefined : sets.get(setKey(record, covered));
+    const set = covered === Type.RRSIG ? undefined : find(record, covered);
     if (set === undefined) add(record);
     else set.signatures.set(record.rdata.toHex(), record.rdata);
   }
-  return [...sets.values()].map((set) => ({
+  return sets.map((set) => ({
     ...set,
     rdatas: [...set.rdatas.values()],
     signatures: [...set.signatures.values()],
@@ -262,8 +267,4 @@ interface GrowingSet {
   ttl: number;
   readonly rdatas: Map<string, Uint8Array>;
   readonly signatures: Map<string, Uint8Array>;
-}
-
-function setKey(record: ResourceRecord, type: number): string {
-  return `${type} ${record.class} ${record.owner}`;
 }

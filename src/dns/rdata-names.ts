@@ -56,13 +56,15 @@ interface Piece {
 }
 
 /**
- * All of `r` as the RDATA of `type`, names expanded and in the case they came in; owned. A name that does not end
+ * RDLENGTH and the RDATA of `type`, names expanded and in the case they came in; owned. A name that does not end
  * where RDLENGTH says is a WireError.
  */
-export function readRdata(r: Reader, type: number): Uint8Array {
+export function readRdata(reader: Reader, type: number): Uint8Array {
+  const length = reader.u16();
   const layout = layouts.get(type);
   // Not slice(), which does not copy where Node gave us one of its Buffers.
-  if (layout === undefined) return new Uint8Array(r.rest());
+  if (layout === undefined) return new Uint8Array(reader.octets(length));
+  const r = reader.sub(length);
   const parts = layout.fields.map((field) => {
     if (field === 'name') return readNameOctets(r);
     return r.octets(field === 'string' ? 1 + (r.octetsAll[r.offset] ?? 0) : field);
