@@ -3,10 +3,14 @@ import { Priority, rankLast } from './bands.ts';
 import { overlap, policyKey, within } from './policies.ts';
 import type { Policy, PolicyId } from './port.ts';
 
-/** What holds for a prefix whatever is negotiated: `clear` beside IPsec, `private` and `block` nothing without an SA. */
+/**
+ * What holds for a prefix whatever is negotiated: `clear` beside IPsec; `open` through an SA where one stands and
+ * otherwise without, which needs saying only inside a wider rule that blocks; `private` and `block` nothing
+ * without an SA.
+ */
 export interface StandingRule {
   readonly prefix: Prefix;
-  readonly group: 'clear' | 'private' | 'block';
+  readonly group: 'clear' | 'open' | 'private' | 'block';
 }
 
 /**
@@ -18,12 +22,13 @@ export interface StandingRule {
  * and a rule that is appended changes no other rule's policies.
  *
  * Neighbour discovery always passes: without it no packet finds its way, protected or not (RFC 4861; it cannot be
- * protected by what it makes possible). Where something is blocked, so do the host's own traffic, the local link,
- * multicast and DHCP: a lease that cannot be renewed takes the address away.
+ * protected by what it makes possible). Where something is blocked, so do loopback addresses, the local link,
+ * multicast and DHCP: a lease that cannot be renewed takes the address away. The host's other addresses are the
+ * caller's to name, as `clear`: IPv6 asks for a policy even for what a host says to itself.
  */
 export function standingPolicies(rules: readonly StandingRule[]): Policy[] {
   const placed = ranked(rules);
-  const blocks = placed.filter((p) => p.rule.group !== 'clear');
+  const blocks = placed.filter((p) => p.rule.group === 'private' || p.rule.group === 'block');
   const policies = [
     ...neighbourDiscovery,
     ...(blocks.length > 0 ? dhcp : []),
@@ -72,7 +77,7 @@ function ranked(rules: readonly StandingRule[]): Placed[] {
 }
 
 function policiesOf({ rule, priority }: Placed): Policy[] {
-  const action = rule.group === 'clear' ? 'allow' : 'block';
+  const action = rule.group === 'clear' || rule.group === 'open' ? 'allow' : 'block';
   const any = everything(rule.prefix);
   return [
     { direction: 'out', source: any, destination: rule.prefix, priority, action },
