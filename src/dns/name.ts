@@ -30,31 +30,20 @@ export function nameOf(text: string): NameKey | undefined {
   if (text === '.') return rootName;
   const labels: string[] = [];
   let label = '';
-  let open = false;
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charAt(i);
-    if (c === '.') {
+  for (let at = 0; at < text.length;) {
+    if (text.charAt(at) === '.') {
       if (label === '') return undefined;
       labels.push(label);
       label = '';
-      open = false;
+      at++;
       continue;
     }
-    open = true;
-    if (c === '\\') {
-      const digits = /^\d{3}/.exec(text.slice(i + 1, i + 4))?.[0];
-      const value = digits === undefined ? text.charCodeAt(i + 1) : Number(digits);
-      // A digit that begins no \DDD, and a backslash that ends the text, mean nothing.
-      if (!(value <= 255) || (digits === undefined && !/[^\d\u0080-\uffff]/.test(text.charAt(i + 1))))
-        return undefined;
-      label += String.fromCharCode(value);
-      i += digits === undefined ? 1 : 3;
-    } else {
-      if (c.charCodeAt(0) > 0x7f) return undefined;
-      label += c;
-    }
+    const { octet, length } = characterAt(text, at);
+    if (!(octet <= 255)) return undefined;
+    label += String.fromCharCode(octet);
+    at += length;
   }
-  if (open) labels.push(label);
+  if (label !== '') labels.push(label);
   return labels.length === 0 ? undefined : nameOfLabels(labels);
 }
 
@@ -246,6 +235,15 @@ function keyOfScratch(length: number): NameKey {
 
 /** Octet to octet in lower case. Length octets (0–63) are below every letter and stay as they are. */
 const lowerOctets = Uint8Array.from({ length: 256 }, (_, o) => (o >= 0x41 && o <= 0x5a ? o + 0x20 : o));
+
+/** One character of presentation form, escaped or not, and how many of the text it takes; NaN where it is none. */
+function characterAt(text: string, at: number): { readonly octet: number; readonly length: number } {
+  const [escape] = /^\\(?:\d{3}|\D)/.exec(text.slice(at, at + 4)) ?? [];
+  if (escape?.length === 4) return { octet: Number(escape.slice(1)), length: 4 };
+  // A backslash that ends the text, or stands before one or two digits, means nothing.
+  const code = text.charAt(at) === '\\' ? (escape?.charCodeAt(1) ?? NaN) : text.charCodeAt(at);
+  return { octet: code < 0x80 ? code : NaN, length: escape === undefined ? 1 : 2 };
+}
 
 /** ASCII letters only: `toLowerCase` would change octets from 0xC0 on. */
 function lowerAscii(text: string): string {
