@@ -26,8 +26,8 @@ export function edwardsFault(name: 'Ed25519' | 'Ed448', octets: Uint8Array): str
 
 const p25519 = 2n ** 255n - 19n;
 const d25519 = mod(-121_665n * inverse(121_666n, p25519), p25519);
-/** y of a point of order 8, as RFC 7748's and others' lists of small-order points have it. */
-const y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n;
+/** y of a point of order 8,. */
+const y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n;
 const p448 = 2n ** 448n - 2n ** 224n - 1n;
 const d448 = -39_081n;
 

@@ -1,0 +1,292 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { ed448 } from '@noble/curves/ed448.js';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import type { PublicKey } from '../../src/net/public-key.ts';
+import { concatOctets, fromHex, toHex, toUtf8 } from '../../src/wire/octets.ts';
+import { decodeAlgorithm, encodeAlgorithm } from '../../src/ike/crypto/algorithm-identifier.ts';
+import {
+  announcedHashes,
+  decodeHashes,
+  encodeHashes,
+  importPublicKey,
+  signAuth,
+  verifyAuth,
+  type AuthValue,
+  type VerifiableKey,
+} from '../../src/ike/crypto/signature.ts';
+import { publicKeyOf } from './recordings.ts';
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const rsaOther = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
+const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey;
+const edwards25519 = generateKeyPairSync('ed25519').privateKey;
+const edwards448 = generateKeyPairSync('ed448').privateKey;
+
+const signed = toUtf8('message, nonce and ID of one side');
+
+describe.each([
+  ['RSA', rsa, announcedHashes, 14, 'RSASSA-PSS with SHA2-512'],
+  ['RSA', rsa, [2], 14, 'RSASSA-PSS with SHA2-256'],
+  ['RSA', rsa, [2, 3], 14, 'RSASSA-PSS with SHA2-384'],
+  ['RSA', rsa, undefined, 1, 'RSASSA-PKCS1-v1_5 with SHA1 (method 1)'],
+  ['RSA', rsa, [1], 1, 'RSASSA-PKCS1-v1_5 with SHA1 (method 1)'],
+  ['P-256', p256, announcedHashes, 14, 'ECDSA with SHA2-256'],
+  ['P-256', p256, [4], 14, 'ECDSA with SHA2-512'],
+  ['P-256', p256, undefined, 9, 'ECDSA with SHA2-256 (method 9)'],
+  ['P-384', p384, announcedHashes, 14, 'ECDSA with SHA2-384'],
+  ['P-384', p384, undefined, 10, 'ECDSA with SHA2-384 (method 10)'],
+  ['P-521', p521, announcedHashes, 14, 'ECDSA with SHA2-512'],
+  ['P-521', p521, undefined, 11, 'ECDSA with SHA2-512 (method 11)'],
+  ['Ed25519', edwards25519, announcedHashes, 14, 'Ed25519'],
+  ['Ed448', edwards448, announcedHashes, 14, 'Ed448'],
+] as const)('%s, the peer announcing %#', (_, key, hashes, method, scheme) => {
+  test(`signs with method ${method}, ${scheme}; another message or a changed bit does not verify`, () => {
+    const auth = signAuth(key, hashes, signed);
+    if (!auth) throw new Error('not signed');
+    expect(auth.method).toBe(method);
+    const verifiable = keyOf(key);
+    expect(verifyAuth(verifiable, auth, signed)).toEqual({ ok: true, scheme, weak: method === 1 });
+    expect(verifyAuth(verifiable, auth, concatOctets(signed, Uint8Array.of(0)))).toMatchObject({ ok: false });
+    const last = auth.data.length - 1;
+    const altered = { method, data: auth.data.with(last, (auth.data[last] ?? 0) ^ 1) };
+    expect(verifyAuth(verifiable, altered, signed)).toMatchObject({ ok: false });
+    const cut = { method, data: auth.data.subarray(0, last) };
+    expect(verifyAuth(verifiable, cut, signed)).toMatchObject({ ok: false });
+  });
+
+  test('another key does not verify it, of the same kind or not', () => {
+    const auth = signAuth(key, hashes, signed);
+    if (!auth) throw new Error('not signed');
+    for (const other of [rsa, rsaOther, p256, p384, p521, edwards25519, edwards448]) {
+      if (other !== key) expect(verifyAuth(keyOf(other), auth, signed)).toMatchObject({ ok: false });
+    }
+  });
+});
+
+test('Ed25519 signs only for a peer that announces the identity hash (RFC 8420 §2)', () => {
+  expect(signAuth(edwards25519, [2, 3, 4], signed)).toBeUndefined();
+  expect(signAuth(edwards25519, undefined, signed)).toBeUndefined();
+});
+
+test('Ed25519 signs as RFC 8032 §7.1 test 2', () => {
+  const seed = '4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb';
+  const key = createPrivateKey({
+    key: Buffer.from(`302e020100300506032b657004220420${seed}`, 'hex'),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  const auth = signAuth(key, announcedHashes, Uint8Array.of(0x72));
+  expect(toHex(auth?.data ?? new Uint8Array(0))).toBe(
+    '07300506032b6570' +
+      '92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00',
+  );
+});
+
+test('PKCS#1 v1.5 with SHA-2 verifies, as strongSwan sends it; with SHA-1 it does not (RFC 8247 §3.2)', () => {
+  const identifier = (hash: string): Uint8Array => fromHex(`300d06092a864886f70d0101${hash}0500`);
+  const auth = (digest: string, hash: string): AuthValue =>
+    digital(identifier(hash), sign(digest, signed, rsa));
+  expect(verifyAuth(keyOf(rsa), auth('sha256', '0b'), signed)).toMatchObject({ ok: true, weak: false });
+  expect(verifyAuth(keyOf(rsa), auth('sha1', '05'), signed)).toMatchObject({ ok: false });
+});
+
+test('method 1 with SHA-256 is not weak', () => {
+  const data = new Uint8Array(sign('sha256', signed, rsa));
+  expect(verifyAuth(keyOf(rsa), { method: 1, data }, signed)).toMatchObject({ ok: true, weak: false });
+});
+
+test('AlgorithmIdentifiers are those of RFC 7427 appendix A and RFC 8420 appendix A', () => {
+  const hex = (a: Parameters<typeof encodeAlgorithm>[0]): string => toHex(encodeAlgorithm(a));
+  expect(hex({ kind: 'pkcs1', hash: 2 })).toBe('300d06092a864886f70d01010b0500');
+  expect(hex({ kind: 'ecdsa', hash: 2 })).toBe('300a06082a8648ce3d040302');
+  expect(hex({ kind: 'eddsa', curve: 'Ed25519' })).toBe('300506032b6570');
+  expect(hex({ kind: 'eddsa', curve: 'Ed448' })).toBe('300506032b6571');
+  // As libreswan sent it (test/fixtures/ike/rsa.json).
+  const pss512 =
+    '304106092a864886f70d01010a3034a00f300d06096086480165030402030500a11c301a06092a864886f70d010108300d06096086480165030402030500a203020140';
+  expect(hex({ kind: 'pss', hash: 4, saltOctets: 64 })).toBe(pss512);
+  for (const kind of ['pkcs1', 'ecdsa'] as const) {
+    for (const hash of [2, 3, 4]) {
+      expect(decodeAlgorithm(encodeAlgorithm({ kind, hash }))).toEqual({ kind, hash });
+    }
+  }
+  for (const [hash, saltOctets] of [
+    [2, 32],
+    [3, 48],
+    [4, 64],
+    [2, 20],
+  ] as const) {
+    expect(decodeAlgorithm(encodeAlgorithm({ kind: 'pss', hash, saltOctets }))).toEqual({
+      kind: 'pss',
+      hash,
+      saltOctets,
+    });
+  }
+});
+
+test('parameters NULL or absent are alike (RFC 4055 §2.1); PSS of mixed hashes or SHA-1 is refused', () => {
+  expect(decodeAlgorithm(fromHex('300b06092a864886f70d01010b'))).toEqual({ kind: 'pkcs1', hash: 2 });
+  const pss = (hash: string, mask: string): Uint8Array =>
+    fromHex(
+      `303d06092a864886f70d01010a3030a00d300b0609608648016503040${hash}a11a301806092a864886f70d010108300b0609608648016503040${mask}a203020120`,
+    );
+  expect(decodeAlgorithm(pss('201', '201'))).toEqual({ kind: 'pss', hash: 2, saltOctets: 32 });
+  expect(decodeAlgorithm(pss('201', '202'))).toBeUndefined();
+  expect(decodeAlgorithm(fromHex('300d06092a864886f70d01010a3000'))).toBeUndefined(); // defaults: SHA-1
+});
+
+test('no truncated or altered AlgorithmIdentifier throws', () => {
+  const pss = encodeAlgorithm({ kind: 'pss', hash: 4, saltOctets: 64 });
+  for (let length = 0; length < pss.length; length++) {
+    expect(decodeAlgorithm(pss.subarray(0, length))).toBeUndefined();
+  }
+  for (let bit = 0; bit < pss.length * 8; bit++) {
+    const altered = pss.with(bit >> 3, (pss[bit >> 3] ?? 0) ^ (1 << (bit & 7)));
+    const auth = digital(altered, new Uint8Array(256).fill(1));
+    expect(verifyAuth(keyOf(rsa), auth, signed)).toMatchObject({ ok: false });
+  }
+});
+
+test('an AUTH of odd shape is refused: empty, only a length, no signature, an unknown method', () => {
+  for (const data of ['', '00', '05', '0f300d06092a864886f70d01010b0500', 'ff00']) {
+    expect(verifyAuth(keyOf(rsa), { method: 14, data: fromHex(data) }, signed)).toMatchObject({ ok: false });
+  }
+  for (const method of [0, 2, 3, 12, 13, 15, 255]) {
+    expect(verifyAuth(keyOf(rsa), { method, data: new Uint8Array(256) }, signed)).toMatchObject({
+      ok: false,
+    });
+  }
+  for (const method of [1, 9, 10, 11]) {
+    expect(verifyAuth(keyOf(p256), { method, data: new Uint8Array(0) }, signed)).toMatchObject({ ok: false });
+    expect(verifyAuth(keyOf(p256), { method, data: new Uint8Array(64) }, signed)).toMatchObject({
+      ok: false,
+    });
+  }
+});
+
+test('the list of hashes survives the wire, unknown numbers too', () => {
+  expect(toHex(encodeHashes([2, 3, 4, 5]))).toBe('0002000300040005');
+  expect(decodeHashes(fromHex('0002ffff'))).toEqual([2, 0xffff]);
+  expect(decodeHashes(fromHex('000203'))).toBeUndefined();
+});
+
+describe('a public key is refused', () => {
+  const { modulus, exponent } = publicOf(rsa) as Extract<PublicKey, { kind: 'rsa' }>;
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
+  const last = modulus.length - 1;
+  test.each([
+    ['RSA of 1024 bits', publicOf(weak), 'the modulus has 1024 bits, fewer than 2048'],
+    [
+      'RSA of 512 bits',
+      rsaKey(modulus.subarray(0, 64), exponent),
+      'the modulus has 512 bits, fewer than 2048',
+    ],
+    [
+      'RSA of 16384 bits',
+      rsaKey(new Uint8Array(2048).fill(0xff), exponent),
+      'the modulus has 16384 bits, more than 8192',
+    ],
+    ['RSA with an even modulus', rsaKey(modulus.with(last, 2), exponent), 'the modulus is even'],
+    ['RSA with e = 1', rsaKey(modulus, Uint8Array.of(1)), 'the exponent is smaller than 65537'],
+    ['RSA with e = 3', rsaKey(modulus, Uint8Array.of(3)), 'the exponent is smaller than 65537'],
+    ['RSA with an even e', rsaKey(modulus, Uint8Array.of(1, 0, 0)), 'the exponent is even'],
+    ['RSA with no e', rsaKey(modulus, new Uint8Array(0)), 'the exponent is smaller than 65537'],
+    ['RSA with a long e', rsaKey(modulus, modulus), 'the exponent has 2048 bits, more than 64'],
+    ['RSA of nothing', rsaKey(new Uint8Array(0), exponent), 'the modulus has 0 bits, fewer than 2048'],
+    ['a point not on its curve', ecKey('P-256', new Uint8Array(64).fill(1)), 'the point is not on its curve'],
+    ['the point 0, 0', ecKey('P-256', new Uint8Array(64)), 'the point is not on its curve'],
+    [
+      'a point beyond the field',
+      ecKey('P-384', new Uint8Array(96).fill(0xff)),
+      'the point is not on its curve',
+    ],
+    ['a short point', ecKey('P-521', new Uint8Array(131)), 'the point has 131 octets, not 132'],
+    ['a short Ed25519 key', edKey('Ed25519', new Uint8Array(31)), 'the key has 31 octets, not 32'],
+    [
+      'an Ed25519 key beyond the field',
+      edKey('Ed25519', new Uint8Array(32).fill(0xff)),
+      'the point is not in its one encoding',
+    ],
+  ])('%s', (_, key, why) => {
+    expect(importPublicKey(key)).toEqual({ ok: false, why });
+  });
+
+  test('all Edwards points of small order', () => {
+    // Multiples of a point of full order by the order of the prime subgroup.
+    for (const [curve, lib] of [
+      ['Ed25519', ed25519],
+      ['Ed448', ed448],
+    ] as const) {
+      const { Fp, Fn } = lib.Point;
+      const seen = new Set<string>();
+      for (let y = 2n; seen.size < (curve === 'Ed25519' ? 8 : 4) && y < 400n; y++) {
+        const octets = Fp.toBytes(Fp.create(y));
+        const encoded = curve === 'Ed448' ? Uint8Array.from([...octets, 0]).subarray(0, 57) : octets;
+        let point;
+        try {
+          point = lib.Point.fromBytes(encoded);
+        } catch {
+          continue;
+        }
+        const torsion = point.multiplyUnsafe(Fn.ORDER - 1n).add(point);
+        seen.add(toHex(torsion.toBytes()));
+        seen.add(toHex(torsion.negate().toBytes()));
+      }
+      expect(seen.size).toBe(curve === 'Ed25519' ? 8 : 4);
+      for (const hex of seen) {
+        expect(importPublicKey(edKey(curve, fromHex(hex)))).toEqual({
+          ok: false,
+          why: 'the point is of small order',
+        });
+      }
+    }
+  });
+
+  test('half of all y are on no Edwards point, as another implementation says too', () => {
+    for (const [curve, lib, octets] of [
+      ['Ed25519', ed25519, 32],
+      ['Ed448', ed448, 57],
+    ] as const) {
+      for (let y = 2; y < 60; y++) {
+        const encoded = new Uint8Array(octets).with(0, y);
+        let onCurve = true;
+        try {
+          lib.Point.fromBytes(encoded);
+        } catch {
+          onCurve = false;
+        }
+        expect(importPublicKey(edKey(curve, encoded)).ok).toBe(onCurve);
+      }
+    }
+  });
+});
+
+function digital(identifier: Uint8Array, signature: Uint8Array): AuthValue {
+  const data = concatOctets(Uint8Array.of(identifier.length), identifier, signature);
+  return { method: 14, data };
+}
+
+function publicOf(key: KeyObject): PublicKey {
+  return publicKeyOf(createPublicKey(key).export({ type: 'spki', format: 'pem' }));
+}
+
+function keyOf(key: KeyObject): VerifiableKey {
+  const imported = importPublicKey(publicOf(key));
+  if (!imported.ok) throw new Error(imported.why);
+  return imported.key;
+}
+
+function rsaKey(modulus: Uint8Array, exponent: Uint8Array): PublicKey {
+  return { kind: 'rsa', modulus, exponent };
+}
+
+function ecKey(curve: 'P-256' | 'P-384' | 'P-521', point: Uint8Array): PublicKey {
+  return { kind: 'ecdsa', curve, point };
+}
+
+function edKey(curve: 'Ed25519' | 'Ed448', point: Uint8Array): PublicKey {
+  return { kind: 'eddsa', curve, point };
+}
