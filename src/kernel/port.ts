@@ -23,7 +23,7 @@ export interface KernelPort {
   snapshot(): Promise<KernelSnapshot>;
   /** Calls `listener` with what the kernel reports about ours, until the returned function is called. */
   events(listener: (event: KernelEvent) => void): () => void;
-  /** What this kernel can do. Found out once, with scratch states in a network namespace that is then dropped. */
+  /** What this kernel can do. Found out once, with scratch states that are removed at once: it may load modules. */
   capabilities(): Promise<Capabilities>;
   /** Gives up the sockets. Removes nothing from the kernel. */
   close(): void;
