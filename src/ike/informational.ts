@@ -1,0 +1,100 @@
+import { switchOutbound } from './answer-child.ts';
+import { removeChild } from './child-sa.ts';
+import { endSession } from './ending.ts';
+import { sendAnswer, sendRequest, type Incoming } from './exchange.ts';
+import { Exchange, NotifyType, Protocol } from './numbers.ts';
+import { notify, type DeletePayload, type InnerPayload } from './payloads.ts';
+import { tell, type Asking, type Secrets, type Session, type Standing } from './session.ts';
+import { findNotify } from './shapes.ts';
+
+/** INFORMATIONAL (RFC 7296 §1.4): deletes, and the empty message that asks whether the other is alive. */
+
+export function onInformationalRequest(session: Session, phase: Standing, incoming: Incoming): void {
+  const { secrets } = phase;
+  const { messageId, payloads = [] } = incoming;
+  const deletes = payloads.filter((p): p is DeletePayload => p.kind === 'Delete');
+  const isRefused = findNotify(payloads, NotifyType.AUTHENTICATION_FAILED) !== undefined;
+  if (isRefused || deletes.some((d) => d.protocol === Protocol.IKE)) {
+    const why = isRefused
+      ? 'the peer does not accept how we proved ourselves'
+      : 'the peer deleted the IKE SA';
+    tell(session, `← ${why}`);
+    sendAnswer(session, secrets, messageId, Exchange.INFORMATIONAL, []);
+    endSession(session, why, true);
+    return;
+  }
+  const gone: number[] = [];
+  for (const d of deletes) {
+    if (d.protocol !== Protocol.ESP) continue;
+    for (const spi of d.spis) {
+      // It names the SAs with which it receives: those are ours to send with (§1.4.1).
+      const child = [...session.children.values()].find((c) => c.sa.outbound.spi === spi);
+      if (!child) continue;
+      const isOursToo = child.leaving;
+      switchOutbound(session);
+      removeChild(session, child, 'the peer deleted it');
+      // Where both delete the same child, neither names it again (§1.4.1).
+      if (!isOursToo) gone.push(child.sa.inbound.spi);
+    }
+  }
+  if (gone.length > 0) tell(session, '← the peer deleted the child');
+  const answer: InnerPayload[] =
+    gone.length > 0 ? [{ kind: 'Delete', protocol: Protocol.ESP, spis: gone }] : [];
+  sendAnswer(session, secrets, messageId, Exchange.INFORMATIONAL, answer);
+}
+
+type Informational = Exclude<Asking, { readonly what: 'createChild' | 'childSpi' | 'rekeyIke' }>;
+
+/** Sends one of our own. */
+export function sendInformational(session: Session, phase: Standing, asking: Informational): void {
+  session.asking = asking;
+  const { limits } = session.host;
+  sendRequest(
+    session,
+    phase.secrets,
+    Exchange.INFORMATIONAL,
+    payloadsOf(session, asking),
+    limits.transmissionsEstablished,
+  );
+}
+
+function payloadsOf(session: Session, asking: Informational): readonly InnerPayload[] {
+  switch (asking.what) {
+    case 'liveness':
+      return [];
+    case 'deleteChild':
+      tell(session, `→ deletes the child: ${asking.why}`);
+      return [{ kind: 'Delete', protocol: Protocol.ESP, spis: [asking.spi] }];
+    case 'deleteIke':
+      tell(session, `→ deletes the IKE SA: ${asking.why}`);
+      return [
+        ...(asking.notify === undefined ? [] : [notify(asking.notify)]),
+        { kind: 'Delete', protocol: Protocol.IKE, spis: [] },
+      ];
+    default:
+      return asking satisfies never;
+  }
+}
+
+/** The peer has answered one of our own. */
+export function onInformationalResponse(session: Session, asking: Informational): void {
+  switch (asking.what) {
+    case 'liveness':
+      return;
+    case 'deleteChild': {
+      const child = session.children.get(asking.spi);
+      if (child) removeChild(session, child, asking.why);
+      return;
+    }
+    case 'deleteIke':
+      endSession(session, asking.why);
+      return;
+    default:
+      asking satisfies never;
+  }
+}
+
+/** Like `secretsOf`, for a phase in which only INFORMATIONAL answers are still due. */
+export function answerWhileDead(session: Session, secrets: Secrets, incoming: Incoming): void {
+  if (!incoming.response) sendAnswer(session, secrets, incoming.messageId, incoming.exchange, []);
+}

@@ -1,0 +1,82 @@
+/** Bounds of the IKE endpoint. Times in milliseconds. */
+export interface Limits {
+  /** First retransmission of an unanswered request; each later one waits twice as long (RFC 7296 §2.4). */
+  readonly retransmitMs: number;
+  /** The longest pause between two transmissions. */
+  readonly retransmitCeilingMs: number;
+  /** How often a request that begins an IKE SA is sent before the peer counts as not answering. */
+  readonly transmissions: number;
+  /** The same for requests inside a standing IKE SA, where giving up costs more. */
+  readonly transmissionsEstablished: number;
+  /** After so many unanswered transmissions of IKE_AUTH with an identity, it is tried anonymously beside. */
+  readonly transmissionsIdentified: number;
+  /** How long an unprotected refusal waits for a real answer before it is believed. */
+  readonly refusalGraceMs: number;
+  /** Cookies and Diffie-Hellman groups that one attempt accepts from unprotected answers (RFC 7296 §2.6). */
+  readonly cookieRounds: number;
+  readonly groupRounds: number;
+  /** A responder's IKE SA that is not authenticated lives so long. */
+  readonly halfOpenMs: number;
+  /** Half-open IKE SAs from which on cookies are wanted, and at most. */
+  readonly halfOpenCookies: number;
+  readonly halfOpen: number;
+  /** IKE SAs in all, and for one pair of addresses. */
+  readonly sessions: number;
+  readonly sessionsPerPair: number;
+  readonly childrenPerSession: number;
+  /** How long the answer to `askPeerKeys` is waited for, and for how many peers at a time. */
+  readonly peerKeysMs: number;
+  readonly peerKeysAtOnce: number;
+  /** Encrypted messages longer than this are fragmented; with UDP, IP and marker that is the MTU of IPv6. */
+  readonly fragmentOctets: number;
+  /** IKE SAs that collect fragments at the same time, before and after authentication. */
+  readonly reassemblies: number;
+  /** What is over lingers, to repeat its last answer. */
+  readonly lingerMs: number;
+  /** An IKE_SA_INIT that has waited this long for keys is begun anew: the responder has forgotten it. */
+  readonly staleInitMs: number;
+  /** An IKE SA without a child is given up after this. */
+  readonly childlessMs: number;
+  /** Of two crossing IKE SAs the one that goes goes after this. */
+  readonly retireMs: number;
+  /** An IKE SA that was quiet for this long is probed before it is trusted again. */
+  readonly quietMs: number;
+  /** A responder asks once, this long after IKE_AUTH, whether its answer has come through. */
+  readonly confirmMs: number;
+  /** A second try at a child that the peer has left out waits this long. */
+  readonly childRetryMs: number;
+  /** Outbound traffic moves to a rekeyed child at the latest after this (RFC 7296 §2.8). */
+  readonly rekeySwitchMs: number;
+  /** An IKE SA is replaced after this. */
+  readonly ikeLifetimeMs: number;
+}
+
+export const defaultLimits: Limits = {
+  retransmitMs: 500,
+  retransmitCeilingMs: 16_000,
+  transmissions: 6,
+  transmissionsEstablished: 8,
+  transmissionsIdentified: 3,
+  refusalGraceMs: 1_000,
+  cookieRounds: 3,
+  groupRounds: 3,
+  halfOpenMs: 35_000,
+  halfOpenCookies: 64,
+  halfOpen: 1_024,
+  sessions: 20_000,
+  sessionsPerPair: 6,
+  childrenPerSession: 4,
+  peerKeysMs: 10_000,
+  peerKeysAtOnce: 128,
+  fragmentOctets: 1_228,
+  reassemblies: 256,
+  lingerMs: 20_000,
+  staleInitMs: 20_000,
+  childlessMs: 60_000,
+  retireMs: 10_000,
+  quietMs: 30_000,
+  confirmMs: 45_000,
+  childRetryMs: 1_000,
+  rekeySwitchMs: 2_000,
+  ikeLifetimeMs: 8 * 3_600_000,
+};

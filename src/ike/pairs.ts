@@ -1,0 +1,146 @@
+import { formatAddress, type IpAddress } from '../net/address.ts';
+import { samePublicKey } from '../net/public-key.ts';
+import { later } from '../time.ts';
+import { compareOctets } from '../wire/octets.ts';
+import { switchOutbound } from './answer-child.ts';
+import type { PeerAuth } from './child.ts';
+import { install } from './child-sa.ts';
+import { endSession } from './ending.ts';
+import { secretsOf, startTimer, tell, type Attempt, type Child, type Session } from './session.ts';
+import { probe } from './standing.ts';
+
+/**
+ * The IKE SAs between two addresses, and which of them goes where there are several.
+ *
+ * Two hosts that look each other up at the same time cross: each is initiator of one IKE SA. RFC 7296 has a rule for
+ * rekeys only (§2.8). Ours: both are finished, then the one with the lowest of the four nonces stays and the
+ * *initiator* of the other deletes it after a grace, when traffic has found the one that stays. An IKE SA in which
+ * the peer is authenticated is better than one in which it is not; as only initiators delete, both sides can
+ * disagree about that without losing both.
+ */
+export class Pairs {
+  readonly #pairs = new Map<string, Set<Session>>();
+
+  add(session: Session): void {
+    const key = pairOf(session);
+    const there = this.#pairs.get(key);
+    if (there) there.add(session);
+    else this.#pairs.set(key, new Set([session]));
+  }
+
+  remove(session: Session): void {
+    const key = pairOf(session);
+    const there = this.#pairs.get(key);
+    there?.delete(session);
+    if (there?.size === 0) this.#pairs.delete(key);
+  }
+
+  of(key: string): readonly Session[] {
+    return [...(this.#pairs.get(key) ?? [])];
+  }
+
+  others(session: Session): readonly Session[] {
+    return this.of(pairOf(session)).filter((s) => s !== session);
+  }
+
+  /** A child of the pair that stands and whose peer has proved enough for the attempt. */
+  serving(attempt: Attempt): { readonly session: Session; readonly child: Child } | undefined {
+    for (const session of this.of(attempt.pair)) {
+      const child = liveChildOf(session);
+      if (child && serves(attempt, child.sa.peerAuth)) return { session, child };
+    }
+    return undefined;
+  }
+
+  /** Whether another IKE SA of the pair has an authenticated peer and a child that carries traffic. */
+  authenticatedElsewhere(session: Session): boolean {
+    return this.others(session).some((s) => isAuthenticated(s) && liveChildOf(s) !== undefined);
+  }
+
+  /** A child stands in `session`: says which IKE SAs of the pair are to go. */
+  settle(session: Session): void {
+    const all = this.of(pairOf(session)).filter((s) => liveChildOf(s) !== undefined);
+    const best = all.some(isAuthenticated) ? all.filter(isAuthenticated) : all;
+    const kept = best.reduce((a, b) => (compareOctets(lowestNonce(b), lowestNonce(a)) < 0 ? b : a));
+    for (const other of all) {
+      if (other === kept) {
+        other.timers.delete('retire');
+      } else if (other.role === 'initiator' && !other.timers.has('retire') && isReplaceable(other, kept)) {
+        tell(other, 'two IKE SAs have crossed; this one will go');
+        startTimer(other, 'retire', other.host.limits.retireMs);
+      }
+    }
+    // What we send goes the way that stays; the newest child would have it.
+    if (kept !== session && isReplaceable(session, kept)) {
+      const child = liveChildOf(kept);
+      if (child?.state === 'live') install(kept, child, 'outbound');
+    }
+    if (session.role === 'initiator') return;
+    // A peer that begins anew may have lost what it had (§2.4); what has just been heard of is no doubt alive.
+    for (const other of all) {
+      const isDoubtful = later(other.heardAt, doubtMs) < session.host.now;
+      if (other !== session && isDoubtful) probe(other);
+    }
+  }
+
+  /** The authenticated peer says that it knows no other IKE SA: those from before are gone (§2.4). */
+  initialContact(session: Session): void {
+    for (const other of this.others(session)) {
+      if (other.phase.phase !== 'standing' || session.phase.phase !== 'standing') continue;
+      const isOlder = other.phase.since < session.createdAt;
+      if (isOlder && sameKey(other.phase.peerAuth, session.phase.peerAuth)) {
+        endSession(other, 'the peer has begun anew');
+      }
+    }
+  }
+
+  /** A child has gone: what it shadowed comes forward. */
+  unshadow(session: Session): void {
+    for (const other of this.others(session)) switchOutbound(other);
+  }
+}
+
+const doubtMs = 2_000;
+
+export function pairOf(session: Session): string {
+  return pairKey(session.local.address, session.remote.address);
+}
+
+export function pairKey(local: IpAddress, peer: IpAddress): string {
+  return `${formatAddress(local)} ${formatAddress(peer)}`;
+}
+
+/** Whether a peer that has proved this much is whom the attempt wants. */
+export function serves(attempt: Attempt, peerAuth: PeerAuth): boolean {
+  if (attempt.require === 'any') return true;
+  return peerAuth.kind === 'key' && (attempt.keys ?? []).some((k) => samePublicKey(k, peerAuth.key));
+}
+
+export function liveChildOf(session: Session): Child | undefined {
+  if (session.phase.phase !== 'standing') return undefined;
+  for (const child of session.children.values()) {
+    if (child.told && !child.leaving) return child;
+  }
+  return undefined;
+}
+
+export function isAuthenticated({ phase }: Session): boolean {
+  return phase.phase === 'standing' && phase.peerAuth.kind === 'key';
+}
+
+/** A peer may prove different keys for different names; each name counts its own only. */
+function isReplaceable({ phase }: Session, kept: Session): boolean {
+  if (phase.phase !== 'standing' || kept.phase.phase !== 'standing') return false;
+  return phase.peerAuth.kind === 'anonymous' || sameKey(phase.peerAuth, kept.phase.peerAuth);
+}
+
+function sameKey(a: PeerAuth, b: PeerAuth): boolean {
+  return a.kind === 'key' && b.kind === 'key' && samePublicKey(a.key, b.key);
+}
+
+function lowestNonce(session: Session): Uint8Array {
+  const secrets = secretsOf(session);
+  if (!secrets) return new Uint8Array([0xff]);
+  const { nonceI, nonceR } = secrets;
+  return compareOctets(nonceI, nonceR) <= 0 ? nonceI : nonceR;
+}

@@ -1,0 +1,277 @@
+import { formatEndpoint, sameAddress, addressOf, type Endpoint } from '../net/address.ts';
+import { answerInstalled, grantChild, judgeWish } from './answer-child.ts';
+import type { PeerAuth } from './child.ts';
+import { describeId, judgeProof, proveOurselves, type PeerProof } from './authenticate.ts';
+import { Opener, Sealer } from './crypto/cipher.ts';
+import { generateDh } from './crypto/dh.ts';
+import { cipherKeysOf, ikeKeys, skeyseed } from './crypto/prf.ts';
+import { announcedHashes, decodeHashes, encodeHashes } from './crypto/signature.ts';
+import type { PublicKey } from '../net/public-key.ts';
+import { endSession } from './ending.ts';
+import { sendAnswer, transmit, type Incoming } from './exchange.ts';
+import { logKeys } from './key-log.ts';
+import { encodeMessage, type IkeSpi, type Message, type MessageHead } from './message.ts';
+import { natDetection, natVerdict } from './nat-detection.ts';
+import { AuthMethod, Exchange, IdType, NotifyType } from './numbers.ts';
+import { notify, type IdPayload, type InnerPayload } from './payloads.ts';
+import { chooseIke, describeIkeSuite } from './proposals.ts';
+import {
+  newSession,
+  startTimer,
+  tell,
+  type Answering,
+  type Host,
+  type Secrets,
+  type Session,
+} from './session.ts';
+import { findNotify, shapes, take } from './shapes.ts';
+
+/**
+ * The responder's way to a standing IKE SA (RFC 7296 §1.2): `authAwaited` → `standing`. IKE_AUTH is answered when the
+ * initiator's key was looked up (where it claims an identity), an SPI was reserved and the kernel has the child.
+ */
+
+/** What is sent without keeping anything about the peer. */
+export type InitAnswer =
+  | { readonly kind: 'session'; readonly session: Session }
+  | { readonly kind: 'reply'; readonly octets: Uint8Array }
+  | { readonly kind: 'drop'; readonly why: string };
+
+/** `cookie.wanted`: the peer must first show that its address is real (§2.6); `cookie.ok`: it has. */
+export function onInitRequest(
+  host: Host,
+  message: Message,
+  local: Endpoint,
+  remote: Endpoint,
+  cookie: { readonly ok: boolean; readonly wanted: boolean; make(): Uint8Array },
+): InitAnswer {
+  const taken = take(message.payloads, shapes.saInit);
+  if (!taken.ok) return { kind: 'drop', why: taken.why };
+  const { SA, KE, Nonce } = taken.value;
+  if (cookie.wanted && !cookie.ok) return reply(message, NotifyType.COOKIE, cookie.make());
+  const choice = chooseIke(SA, { keGroup: KE.group });
+  if (!choice) return reply(message, NotifyType.NO_PROPOSAL_CHOSEN);
+  const { suite } = choice;
+  if (suite.group !== KE.group) {
+    return reply(
+      message,
+      NotifyType.INVALID_KE_PAYLOAD,
+      new Uint8Array([suite.group >> 8, suite.group & 0xff]),
+    );
+  }
+  const dh = generateDh(suite.group, host.options.random);
+  const shared = dh.sharedSecret(KE.data);
+  if (!shared.ok) return { kind: 'drop', why: shared.why };
+
+  const spi = host.newSpi();
+  const { spiI } = message.header;
+  const nonceI = Nonce.nonce.slice();
+  const nonceR = host.options.random.octets(32);
+  const initR = encodeMessage(answerHead(spiI, spi), [
+    choice.answer,
+    { kind: 'KE', group: dh.group, data: dh.publicValue },
+    { kind: 'Nonce', nonce: nonceR },
+    notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED),
+    notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, encodeHashes(announcedHashes)),
+    ...natDetection(spiI, spi, local, remote),
+    notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED),
+  ]);
+  // No answer larger than what caused it before the address is known to be real: we are no amplifier.
+  if (!cookie.ok && initR.length > message.octets.length)
+    return reply(message, NotifyType.COOKIE, cookie.make());
+  const exchange = { prf: suite.prf, nonceI, nonceR };
+  const keys = ikeKeys(skeyseed({ ...exchange, sharedSecret: shared.secret }), {
+    ...exchange,
+    spiI,
+    spiR: spi,
+    cipher: suite.cipher,
+  });
+  const hashes = findNotify(message.payloads, NotifyType.SIGNATURE_HASH_ALGORITHMS);
+  const secrets: Secrets = {
+    suite,
+    keys,
+    sealer: new Sealer(suite.cipher, cipherKeysOf(keys, 'responder'), host.options.random),
+    opener: new Opener(suite.cipher, cipherKeysOf(keys, 'initiator')),
+    nonceI,
+    nonceR,
+    initI: message.octets.slice(),
+    initR,
+    // The request's hashes were made before our SPI was known (§2.23).
+    nat: natVerdict(message.payloads, spiI, 0n as IkeSpi, local, remote),
+    peerHashes: hashes && decodeHashes(hashes.data),
+    peerFragments: findNotify(message.payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) !== undefined,
+  };
+  const session = newSession(
+    host,
+    'responder',
+    spi,
+    local,
+    remote,
+    { phase: 'authAwaited', secrets },
+    { peerSpi: spiI },
+  );
+  session.nextExpected = 1;
+  session.lastAnswer = { messageId: 0, datagrams: [initR] };
+  startTimer(session, 'halfOpen', host.limits.halfOpenMs);
+  tell(session, `← IKE_SA_INIT from ${formatEndpoint(remote)}: we choose ${describeIkeSuite(suite)}`);
+  logKeys(session, secrets);
+  transmit(session, [initR]);
+  return { kind: 'session', session };
+}
+
+function reply(message: Message, type: number, data?: Uint8Array): InitAnswer {
+  const octets = encodeMessage(answerHead(message.header.spiI, 0n as IkeSpi), [notify(type, data)]);
+  return { kind: 'reply', octets };
+}
+
+function answerHead(spiI: IkeSpi, spiR: IkeSpi): MessageHead {
+  return { spiI, spiR, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, response: true, messageId: 0 };
+}
+
+/** The initiator's IKE_AUTH. */
+export function onAuthRequest(session: Session, secrets: Secrets, incoming: Incoming): void {
+  const { host } = session;
+  const { messageId } = incoming;
+  const { payloads } = incoming;
+  if (!payloads) {
+    refuse(session, secrets, messageId, NotifyType.INVALID_SYNTAX, incoming.why);
+    return;
+  }
+  const taken = take(payloads, shapes.authRequest);
+  if (!taken.ok) {
+    refuse(session, secrets, messageId, NotifyType.INVALID_SYNTAX, taken.why);
+    return;
+  }
+  const { IDi, AUTH, IDr } = taken.value;
+  if (IDr && isAnotherHost(session, secrets, IDr)) {
+    const why = `it wants ${describeId(IDr)}, and that is not us`;
+    refuse(session, secrets, messageId, NotifyType.AUTHENTICATION_FAILED, why);
+    return;
+  }
+  if (AUTH.method === AuthMethod.NULL) {
+    const proof = judgeProof(secrets, 'initiator', IDi, AUTH, []);
+    onProof(session, secrets, messageId, payloads, IDi, proof);
+    return;
+  }
+  const query = IDi.type === IdType.ID_NULL ? undefined : host.askPeerKeys(session, IDi);
+  if (query === undefined) {
+    const why =
+      IDi.type === IdType.ID_NULL ? 'it signs without an identity' : 'too many peers are being looked up';
+    refuse(session, secrets, messageId, NotifyType.AUTHENTICATION_FAILED, why);
+    return;
+  }
+  tell(session, `← IKE_AUTH: says it is ${describeId(IDi)}; its key is looked up`);
+  session.answering = { step: 'keys', messageId, query, id: IDi, auth: AUTH, payloads };
+  startTimer(session, 'peerKeys', host.limits.peerKeysMs);
+}
+
+/** The initiator may name whom it wants (§1.2). Only an address can be wrong: what names lead here we do not know. */
+function isAnotherHost(session: Session, secrets: Secrets, id: IdPayload): boolean {
+  if (id.type !== IdType.ID_IPV4_ADDR && id.type !== IdType.ID_IPV6_ADDR) return false;
+  const address = addressOf(id.data);
+  return !address || (!secrets.nat.local && !sameAddress(address, session.local.address));
+}
+
+/** The keys of the initiator are known, or known not to be (`keys` empty), or did not come in time (undefined). */
+export function onPeerKeys(
+  session: Session,
+  secrets: Secrets,
+  answering: Extract<Answering, { readonly step: 'keys' }>,
+  keys: readonly PublicKey[] | undefined,
+): void {
+  const { messageId, id, auth, payloads } = answering;
+  const proof: PeerProof = keys
+    ? judgeProof(secrets, 'initiator', id, auth, keys)
+    : { ok: false, why: `the key of ${describeId(id)} was not found in time` };
+  onProof(session, secrets, messageId, payloads, id, proof);
+}
+
+function onProof(
+  session: Session,
+  secrets: Secrets,
+  messageId: number,
+  payloads: readonly InnerPayload[],
+  id: IdPayload,
+  proof: PeerProof,
+): void {
+  const { host } = session;
+  if (!proof.ok) {
+    refuse(session, secrets, messageId, NotifyType.AUTHENTICATION_FAILED, proof.why);
+    return;
+  }
+  const { peerAuth } = proof;
+  session.initialContact = findNotify(payloads, NotifyType.INITIAL_CONTACT) !== undefined;
+  tell(
+    session,
+    peerAuth.kind === 'anonymous'
+      ? '← IKE_AUTH: anonymous'
+      : `← IKE_AUTH: ${describeId(id)} proves ${proof.scheme}`,
+  );
+  const own = proveOurselves(secrets, 'responder', host.options.identity, session.local.address);
+  const taken = take(payloads, shapes.authRequest);
+  const { SA, TSi, TSr } = taken.ok ? taken.value : {};
+  const prefix: InnerPayload[] = [own.id, own.auth];
+  const { nonceI, nonceR } = secrets;
+  const verdict =
+    SA && TSi && TSr
+      ? judgeWish(session, secrets, {
+          SA,
+          TSi,
+          TSr,
+          KE: undefined,
+          nonceI,
+          nonceR,
+          replaces: undefined,
+          payloads,
+        })
+      : undefined;
+  if (verdict?.ok) {
+    const { offer } = verdict;
+    grantChild(session, { messageId, exchange: Exchange.IKE_AUTH, prefix, peerAuth, offer });
+    return;
+  }
+  // No child, but the IKE SA stands (§2.21.2, RFC 6023).
+  sendAnswer(session, secrets, messageId, Exchange.IKE_AUTH, [
+    ...prefix,
+    ...(verdict ? [verdict.refusal] : []),
+  ]);
+  stand(session, secrets, peerAuth);
+}
+
+/** The IKE SA stands from the moment on when our IKE_AUTH is out. */
+export function stand(session: Session, secrets: Secrets, peerAuth: PeerAuth): void {
+  session.timers.delete('halfOpen');
+  session.phase = { phase: 'standing', secrets, peerAuth, since: session.host.now };
+  startTimer(session, 'confirm', session.host.limits.confirmMs);
+  // An anonymous peer has no identity of which there could be another contact (RFC 7619 §2.4).
+  session.host.stands(session, peerAuth.kind === 'key' && session.initialContact);
+}
+
+/** The kernel has the child of the peer's request: the answer goes out, and in IKE_AUTH the IKE SA stands. */
+export function onAnswerInstalled(
+  session: Session,
+  secrets: Secrets,
+  answering: Extract<Answering, { readonly step: 'install' }>,
+): void {
+  answerInstalled(session, secrets, answering);
+  if (answering.peerAuth) stand(session, secrets, answering.peerAuth);
+}
+
+/** There is no child after all (no SPI, the kernel or a rule refused it); in IKE_AUTH the IKE SA stands without. */
+export function onAnswerRefused(
+  session: Session,
+  secrets: Secrets,
+  answering: Extract<Answering, { readonly step: 'spi' | 'install' }>,
+  refusal = notify(NotifyType.TEMPORARY_FAILURE),
+): void {
+  const { messageId, exchange, prefix, peerAuth } = answering;
+  sendAnswer(session, secrets, messageId, exchange, [...prefix, refusal]);
+  if (peerAuth) stand(session, secrets, peerAuth);
+}
+
+/** Says in the protection of the IKE SA why there will be none (§2.21.2), and forgets it. */
+function refuse(session: Session, secrets: Secrets, messageId: number, type: number, why: string): void {
+  tell(session, `→ IKE_AUTH refused: ${why}`);
+  sendAnswer(session, secrets, messageId, Exchange.IKE_AUTH, [notify(type)]);
+  endSession(session, why, true);
+}

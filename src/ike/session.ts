@@ -1,0 +1,376 @@
+import type { Endpoint } from '../net/address.ts';
+import type { PublicKey } from '../net/public-key.ts';
+import { later, type Instant } from '../time.ts';
+import type { ChildSa, PeerAuth } from './child.ts';
+import type { Opener, Sealer } from './crypto/cipher.ts';
+import type { DhKey } from './crypto/dh.ts';
+import type { IkeKeys } from './crypto/prf.ts';
+import type { AuthValue } from './crypto/signature.ts';
+import type { Reassembly } from './encrypted.ts';
+import type { EndpointEffect, EndpointOptions } from './endpoint.ts';
+import type { Limits } from './limits.ts';
+import type { IkeSpi } from './message.ts';
+import type { NatVerdict } from './nat-detection.ts';
+import type { IdPayload, InnerPayload, KePayload, TsPayload } from './payloads.ts';
+import type { IkeSuite } from './proposals.ts';
+import type { Transmission } from './retransmit.ts';
+import type { Proposal, SaPayload } from './sa-payload.ts';
+
+/**
+ * One IKE SA: a small mutable shell around an immutable {@link Phase}. The functions of `initiator.ts`,
+ * `responder.ts`, `create-child.ts` and `informational.ts` read an input in the light of the phase and put the next
+ * one in its place; `exchange.ts` keeps the window of one request in each direction (RFC 7296 §2.3).
+ */
+export interface Session {
+  readonly host: Host;
+  readonly role: Role;
+  /** Ours: the initiator's where we began, else the responder's. */
+  readonly spi: IkeSpi;
+  /** Zero until the responder has answered. */
+  peerSpi: IkeSpi;
+  /** The ports move when a NAT is found (§2.23). */
+  local: Endpoint;
+  remote: Endpoint;
+  readonly createdAt: Instant;
+  phase: Phase;
+
+  /** Initiator: the keys one of which the peer must prove; undefined: not known yet. */
+  trusted: readonly PublicKey[] | undefined;
+  require: 'authenticated' | 'any';
+  /** Initiator: not to be told who we are (the peer has refused that, or kept silent about it). */
+  readonly anonymous: boolean;
+  /** Whose attempts it serves. */
+  readonly attempts: Set<Attempt>;
+  /** Initiator: the inbound SPI of the first child, asked for early; `asked` until the kernel has answered. */
+  firstSpi: FirstSpi;
+  /** Nobody wants it any longer: it is deleted as soon as the peer can be told. */
+  unwanted: boolean;
+  /** How often a child was asked for that the peer left out. */
+  childTries: number;
+
+  /** Message ID of our next request, and the one that the peer's next request must have. */
+  nextRequest: number;
+  nextExpected: number;
+  /** Our request that is not answered yet, and what it is about once the IKE SA stands. */
+  outgoing: Transmission | undefined;
+  asking: Asking | undefined;
+  readonly tasks: Task[];
+  /** The answer to the peer's last request, for when it comes again (§2.1). */
+  lastAnswer: { readonly messageId: number; readonly datagrams: readonly Uint8Array[] } | undefined;
+  /** The peer's request that waits for a key, for an SPI, for the kernel. */
+  answering: Answering | undefined;
+  /** Responder: the IKE_AUTH that is being answered says that it is the peer's only one (§2.4). */
+  initialContact: boolean;
+  readonly fragments: Map<'request' | 'response', { readonly messageId: number; readonly of: Reassembly }>;
+
+  /** By the SPI of the inbound SA. */
+  readonly children: Map<number, Child>;
+  /** When an authenticated message last came. */
+  heardAt: Instant;
+  readonly timers: Map<Timer, Instant>;
+}
+
+export type Role = 'initiator' | 'responder';
+
+/** What is known, and what is awaited. */
+export type Phase = InitSent | KeysAwaited | AuthSent | AuthAwaited | Standing | Dead;
+
+/** Initiator, IKE_SA_INIT sent. */
+export interface InitSent {
+  readonly phase: 'initSent';
+  readonly nonceI: Uint8Array;
+  readonly dh: DhKey;
+  readonly offered: readonly Proposal[];
+  /** The message as sent last: it is what AUTH signs. */
+  readonly message: Uint8Array;
+  readonly cookie: Uint8Array | undefined;
+  readonly cookieRounds: number;
+  readonly groupsTried: readonly number[];
+  /** An unprotected refusal that came: it ends nothing at once, anybody can forge it. */
+  readonly refusal: { readonly code: string; readonly why: string } | undefined;
+}
+
+/** Initiator, IKE_SA_INIT done; IKE_AUTH waits for the keys or for the SPI. */
+export interface KeysAwaited {
+  readonly phase: 'keysAwaited';
+  readonly secrets: Secrets;
+  readonly at: Instant;
+}
+
+/** Initiator, IKE_AUTH sent. */
+export interface AuthSent {
+  readonly phase: 'authSent';
+  readonly secrets: Secrets;
+  readonly offered: readonly Proposal[];
+  readonly spi: number;
+  /** We have told who we are. */
+  readonly identified: boolean;
+  readonly at: Instant;
+}
+
+/** Responder, IKE_SA_INIT answered; what comes in IKE_AUTH is worked on in {@link Session.answering}. */
+export interface AuthAwaited {
+  readonly phase: 'authAwaited';
+  readonly secrets: Secrets;
+}
+
+/** Both ends are authenticated, as far as they wanted to be. */
+export interface Standing {
+  readonly phase: 'standing';
+  readonly secrets: Secrets;
+  readonly peerAuth: PeerAuth;
+  readonly since: Instant;
+}
+
+/** Over; kept a while so that the last answer can be repeated. */
+export interface Dead {
+  readonly phase: 'dead';
+  readonly secrets: Secrets | undefined;
+  readonly why: string;
+}
+
+/** What both ends share after IKE_SA_INIT. */
+export interface Secrets {
+  readonly suite: IkeSuite;
+  readonly keys: IkeKeys;
+  readonly sealer: Sealer;
+  readonly opener: Opener;
+  readonly nonceI: Uint8Array;
+  readonly nonceR: Uint8Array;
+  /** The IKE_SA_INIT messages that AUTH covers; empty in an IKE SA that was rekeyed. */
+  readonly initI: Uint8Array;
+  readonly initR: Uint8Array;
+  readonly nat: NatVerdict;
+  readonly peerHashes: readonly number[] | undefined;
+  readonly peerFragments: boolean;
+}
+
+export interface Child {
+  readonly sa: ChildSa;
+  readonly suite: string;
+  /**
+   * `installing`: the kernel is at it. `shadowed`: it stands inbound only, because an authenticated child of the pair
+   * carries what we send. `switching`: it stands inbound and replaces a child that is about to go.
+   */
+  state: 'installing' | 'shadowed' | 'switching' | 'live';
+  /** Which part the last `install` wanted. */
+  part: 'both' | 'inbound' | 'outbound';
+  /** Set when it replaces another. */
+  readonly replaces: number | undefined;
+  /** Whether `established` was said. */
+  told: boolean;
+  /** Our request that removes it is queued or on its way. */
+  leaving: boolean;
+}
+
+/** Something to ask of the peer once the request before is answered. */
+export type Task =
+  | {
+      readonly what: 'createChild';
+      readonly mode: Mode;
+      readonly rekeys: number | undefined;
+      readonly notBefore: Instant;
+    }
+  | { readonly what: 'deleteChild'; readonly spi: number; readonly why: string }
+  | { readonly what: 'deleteIke'; readonly why: string; readonly notify: number | undefined }
+  | { readonly what: 'rekeyIke' }
+  | { readonly what: 'liveness' };
+
+export type Mode = 'transport' | 'tunnel';
+
+/** The request of ours that is under way in a standing IKE SA. */
+export type Asking =
+  | { readonly what: 'childSpi'; readonly task: CreateChild }
+  | {
+      readonly what: 'createChild';
+      readonly task: CreateChild;
+      readonly spi: number;
+      readonly nonce: Uint8Array;
+      readonly dh: DhKey;
+      readonly offered: readonly Proposal[];
+    }
+  | {
+      readonly what: 'rekeyIke';
+      readonly spi: IkeSpi;
+      readonly nonce: Uint8Array;
+      readonly dh: DhKey;
+      readonly offered: readonly Proposal[];
+    }
+  | Exclude<Task, { readonly what: 'createChild' | 'rekeyIke' }>;
+
+export type CreateChild = Extract<Task, { readonly what: 'createChild' }>;
+
+/** How far the answer to the peer's request is. */
+export type Answering =
+  | {
+      readonly step: 'keys';
+      readonly messageId: number;
+      readonly query: number;
+      readonly id: IdPayload;
+      readonly auth: AuthValue;
+      readonly payloads: readonly InnerPayload[];
+    }
+  | ({ readonly step: 'spi' } & ChildAnswer)
+  | ({
+      readonly step: 'install';
+      readonly child: Child;
+      readonly payloads: readonly InnerPayload[];
+    } & ChildAnswer);
+
+/** A child that the peer wants and that we are willing to have. */
+export interface ChildAnswer {
+  readonly messageId: number;
+  readonly exchange: number;
+  /** What the answer begins with: IDr and AUTH, or nothing. */
+  readonly prefix: readonly InnerPayload[];
+  /** Set in IKE_AUTH: who the peer is once the answer is out. */
+  readonly peerAuth: PeerAuth | undefined;
+  readonly offer: ChildOffer;
+}
+
+/** The peer's wish, as far as it does not depend on our SPI. */
+export interface ChildOffer {
+  readonly sa: SaPayload;
+  readonly mode: Mode;
+  readonly tsI: TsPayload;
+  readonly tsR: TsPayload;
+  readonly nonceI: Uint8Array;
+  readonly nonceR: Uint8Array;
+  readonly ke: KePayload | undefined;
+  readonly replaces: number | undefined;
+}
+
+export type FirstSpi =
+  | { readonly state: 'none' }
+  | { readonly state: 'asked' }
+  | { readonly state: 'have'; readonly spi: number; readonly at: Instant }
+  | { readonly state: 'refused'; readonly why: string };
+
+/** What `initiate` wanted. */
+export interface Attempt {
+  readonly id: number;
+  readonly pair: string;
+  readonly require: 'authenticated' | 'any';
+  keys: readonly PublicKey[] | undefined;
+  /** The IKE SAs that work for it. */
+  readonly sessions: Set<Session>;
+}
+
+export type Timer =
+  | 'retransmit'
+  | 'task'
+  | 'halfOpen'
+  | 'peerKeys'
+  | 'refusal'
+  | 'childless'
+  | 'retire'
+  | 'confirm'
+  | 'linger'
+  | 'switch'
+  | 'lifetime';
+
+/** What an inbound SPI is for: the child of IKE_AUTH, one that we ask for later, one that the peer asks for. */
+export type SpiPurpose = 'first' | 'child' | 'answer';
+
+/** What a session asks of the endpoint that owns it. */
+export interface Host {
+  readonly options: EndpointOptions;
+  readonly limits: Limits;
+  /** The time of the input that is being handled. */
+  readonly now: Instant;
+  emit(effect: EndpointEffect): void;
+  /** A number that no child, request or query has had before. */
+  nextId(): number;
+  newSpi(): IkeSpi;
+  /** Emits `allocateSpi`; the answer comes back to the session, for the same purpose. */
+  askSpi(session: Session, purpose: SpiPurpose): void;
+  /** Emits `askPeerKeys`; undefined where too many are waited for already. */
+  askPeerKeys(session: Session, id: IdPayload): number | undefined;
+  /** Whether another session may begin to collect fragments. */
+  mayReassemble(): boolean;
+  /** Takes in an IKE SA that was rekeyed out of another. */
+  adopt(session: Session): void;
+  /** Begins anew without telling who we are, for the attempts of `session`. */
+  retryAnonymously(session: Session): void;
+  /** Whether the pair has a live child whose peer is authenticated, in another IKE SA. */
+  authenticatedElsewhere(session: Session): boolean;
+  /** Whether the pair has any other standing IKE SA. */
+  hasOther(session: Session): boolean;
+  /** IKE_AUTH is through. */
+  stands(session: Session, initialContact: boolean): void;
+  /** A child is in the kernel. */
+  established(session: Session, child: Child): void;
+  /** A child has gone. */
+  removed(session: Session, child: Child): void;
+  /** The session cannot serve its attempts. */
+  failed(session: Session, code: string, why: string): void;
+  /** The session is over; lingering for `ms`. */
+  ended(session: Session): void;
+}
+
+/** A session before its first message. */
+export function newSession(
+  host: Host,
+  role: Role,
+  spi: IkeSpi,
+  local: Endpoint,
+  remote: Endpoint,
+  phase: Phase,
+  options: {
+    readonly anonymous?: boolean;
+    readonly require?: 'authenticated' | 'any';
+    readonly peerSpi?: IkeSpi;
+  } = {},
+): Session {
+  return {
+    host,
+    role,
+    spi,
+    peerSpi: options.peerSpi ?? (0n as IkeSpi),
+    local,
+    remote,
+    createdAt: host.now,
+    phase,
+    trusted: undefined,
+    require: options.require ?? 'any',
+    anonymous: options.anonymous ?? false,
+    attempts: new Set(),
+    firstSpi: { state: 'none' },
+    unwanted: false,
+    childTries: 0,
+    nextRequest: 0,
+    nextExpected: 0,
+    outgoing: undefined,
+    asking: undefined,
+    tasks: [],
+    lastAnswer: undefined,
+    answering: undefined,
+    initialContact: false,
+    fragments: new Map(),
+    children: new Map(),
+    heardAt: host.now,
+    timers: new Map(),
+  };
+}
+
+/** Has `timer` go off `ms` from now, whenever it was due before. */
+export function startTimer(session: Session, timer: Timer, ms: number): void {
+  session.timers.set(timer, later(session.host.now, ms));
+}
+
+export function spiIOf(session: Session): IkeSpi {
+  return session.role === 'initiator' ? session.spi : session.peerSpi;
+}
+
+export function spiROf(session: Session): IkeSpi {
+  return session.role === 'initiator' ? session.peerSpi : session.spi;
+}
+
+export function secretsOf(session: Session): Secrets | undefined {
+  return session.phase.phase === 'initSent' ? undefined : session.phase.secrets;
+}
+
+/** One step in words, for `oe why`. */
+export function tell(session: Session, text: string): void {
+  session.host.emit({ kind: 'story', peer: session.remote.address, at: session.host.now, text });
+}

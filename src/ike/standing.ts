@@ -1,0 +1,218 @@
+import { later } from '../time.ts';
+import { grantChild, judgeWish, switchOutbound } from './answer-child.ts';
+import { removeChild } from './child-sa.ts';
+import { askForChild, onCreateChildResponse } from './create-child.ts';
+import { endSession } from './ending.ts';
+import { sendAnswer, settleRequest, type Incoming } from './exchange.ts';
+import { onInformationalRequest, onInformationalResponse, sendInformational } from './informational.ts';
+import { Exchange, NotifyType, Protocol } from './numbers.ts';
+import { notify, type NotifyPayload } from './payloads.ts';
+import { askForIke, onRekeyIkeRequest, onRekeyIkeResponse } from './rekey-ike.ts';
+import { startTimer, tell, type Session, type Standing } from './session.ts';
+import { findNotify, shapes, take } from './shapes.ts';
+
+/** What a standing IKE SA does with the peer's requests, with the answers to ours, and with what is to be asked. */
+
+export function onStandingRequest(session: Session, phase: Standing, incoming: Incoming): void {
+  const { secrets } = phase;
+  const { exchange, messageId, payloads } = incoming;
+  if (!payloads) {
+    // Authentic and unreadable: the peer is broken, and the IKE SA with it (§2.21.3).
+    sendAnswer(session, secrets, messageId, exchange, [notify(NotifyType.INVALID_SYNTAX)]);
+    endSession(session, `the peer sent something malformed: ${incoming.why}`, true);
+    return;
+  }
+  const critical = payloads.find((p) => p.kind === 'Unknown' && p.critical);
+  if (critical?.kind === 'Unknown') {
+    const data = new Uint8Array([critical.type]);
+    sendAnswer(session, secrets, messageId, exchange, [
+      notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, data),
+    ]);
+    return;
+  }
+  switch (exchange) {
+    case Exchange.INFORMATIONAL:
+      onInformationalRequest(session, phase, incoming);
+      return;
+    case Exchange.CREATE_CHILD_SA:
+      onCreateChildRequest(session, phase, incoming);
+      return;
+    default:
+      sendAnswer(session, secrets, messageId, exchange, [notify(NotifyType.INVALID_SYNTAX)]);
+  }
+}
+
+function onCreateChildRequest(session: Session, phase: Standing, incoming: Incoming): void {
+  const { host } = session;
+  const { secrets } = phase;
+  const { messageId, payloads = [] } = incoming;
+  const refuse = (refusal: NotifyPayload): void => {
+    sendAnswer(session, secrets, messageId, Exchange.CREATE_CHILD_SA, [refusal]);
+  };
+  const isLeaving = session.asking?.what === 'deleteIke' || session.tasks.some((t) => t.what === 'deleteIke');
+  if (isLeaving) {
+    refuse(notify(NotifyType.TEMPORARY_FAILURE));
+    return;
+  }
+  const sa = payloads.find((p) => p.kind === 'SA');
+  if (sa?.kind === 'SA' && sa.proposals.some((p) => p.protocol === Protocol.IKE)) {
+    onRekeyIkeRequest(session, phase, incoming);
+    return;
+  }
+  const taken = take(payloads, shapes.createChild);
+  if (!taken.ok) {
+    refuse(notify(NotifyType.INVALID_SYNTAX));
+    return;
+  }
+  const rekey = findNotify(payloads, NotifyType.REKEY_SA);
+  const old = rekey && [...session.children.values()].find((c) => c.sa.outbound.spi === spiOf(rekey));
+  if (rekey && !old) {
+    refuse({ ...notify(NotifyType.CHILD_SA_NOT_FOUND), protocol: Protocol.ESP, spi: rekey.spi.slice() });
+    return;
+  }
+  const { asking } = session;
+  const oursToo =
+    old !== undefined &&
+    (asking?.what === 'createChild' || asking?.what === 'childSpi') &&
+    asking.task.rekeys === old.sa.inbound.spi;
+  // Both rekey it, or we delete it (§2.25.1).
+  if (oursToo || old?.leaving || old?.state === 'installing') {
+    refuse(notify(NotifyType.TEMPORARY_FAILURE));
+    return;
+  }
+  const { SA, TSi, TSr, KE, Nonce } = taken.value;
+  const verdict = judgeWish(session, secrets, {
+    SA,
+    TSi,
+    TSr,
+    KE,
+    nonceI: Nonce.nonce.slice(),
+    nonceR: host.options.random.octets(32),
+    replaces: old?.sa.inbound.spi,
+    payloads,
+  });
+  if (!verdict.ok) {
+    refuse(verdict.refusal);
+    return;
+  }
+  tell(session, `← CREATE_CHILD_SA: ${old ? 'rekeys the child' : 'asks for a child'}`);
+  const { offer } = verdict;
+  grantChild(session, {
+    messageId,
+    exchange: Exchange.CREATE_CHILD_SA,
+    prefix: [],
+    peerAuth: undefined,
+    offer,
+  });
+}
+
+function spiOf(n: NotifyPayload): number | undefined {
+  const { spi } = n;
+  return spi.length === 4 ? new DataView(spi.buffer, spi.byteOffset, 4).getUint32(0) : undefined;
+}
+
+export function onStandingResponse(session: Session, phase: Standing, incoming: Incoming): void {
+  const { asking } = session;
+  settleRequest(session);
+  session.asking = undefined;
+  if (!incoming.payloads) {
+    endSession(session, `the peer answered something malformed: ${incoming.why}`);
+    return;
+  }
+  switch (asking?.what) {
+    case undefined:
+    case 'childSpi':
+      return;
+    case 'createChild':
+      onCreateChildResponse(session, phase, asking, incoming);
+      return;
+    case 'rekeyIke':
+      onRekeyIkeResponse(session, phase, asking, incoming);
+      return;
+    case 'liveness':
+    case 'deleteChild':
+    case 'deleteIke':
+      onInformationalResponse(session, asking);
+      return;
+    default:
+      asking satisfies never;
+  }
+}
+
+/** Asks the next thing that is due, if nothing is being asked. */
+export function runTasks(session: Session): void {
+  const { phase, host, tasks } = session;
+  if (phase.phase !== 'standing' || session.asking || session.outgoing) return;
+  for (let i = 0; i < tasks.length; i++) {
+    const task = tasks[i];
+    if (!task) return;
+    if (task.what === 'createChild' && task.notBefore > host.now) continue;
+    tasks.splice(i--, 1);
+    switch (task.what) {
+      case 'createChild':
+        // Meanwhile the peer may have made one itself.
+        if (task.rekeys === undefined && session.attempts.size === 0) continue;
+        if (task.rekeys !== undefined && !session.children.has(task.rekeys)) continue;
+        askForChild(session, task);
+        return;
+      case 'rekeyIke':
+        askForIke(session, phase);
+        return;
+      case 'deleteChild': {
+        const child = session.children.get(task.spi);
+        if (child) child.leaving = true;
+        sendInformational(session, phase, task);
+        return;
+      }
+      case 'deleteIke':
+      case 'liveness':
+        sendInformational(session, phase, task);
+        return;
+      default:
+        task satisfies never;
+    }
+  }
+  const waiting = tasks.flatMap((t) => (t.what === 'createChild' ? [t.notBefore] : []));
+  if (waiting.length > 0) startTimer(session, 'task', Math.max(0, Math.min(...waiting) - host.now));
+}
+
+/** Sees whether the peer is still there, unless that is being found out already. */
+export function probe(session: Session): void {
+  if (session.outgoing || session.tasks.some((t) => t.what === 'liveness')) return;
+  session.tasks.unshift({ what: 'liveness' });
+}
+
+/** Whether nothing was heard for so long that it should be probed before it is relied on. */
+export function isQuiet(session: Session): boolean {
+  return later(session.heardAt, session.host.limits.quietMs) < session.host.now;
+}
+
+/** A kernel state of the child has reached a limit. */
+export function onExpired(session: Session, spi: number, hard: boolean): void {
+  const child = [...session.children.values()].find(
+    (c) => c.sa.inbound.spi === spi || c.sa.outbound.spi === spi,
+  );
+  if (!child || child.leaving) return;
+  const own = child.sa.inbound.spi;
+  if (hard) {
+    session.tasks.push({ what: 'deleteChild', spi: own, why: 'its lifetime is over' });
+    removeChild(session, child, 'its lifetime is over');
+    return;
+  }
+  const isUnderWay =
+    session.tasks.some((t) => t.what === 'createChild' && t.rekeys === own) ||
+    ((session.asking?.what === 'createChild' || session.asking?.what === 'childSpi') &&
+      session.asking.task.rekeys === own);
+  if (isUnderWay || [...session.children.values()].some((c) => c.replaces === own)) return;
+  session.tasks.push({
+    what: 'createChild',
+    mode: child.sa.mode,
+    rekeys: own,
+    notBefore: session.host.now,
+  });
+}
+
+/** Outbound traffic has waited long enough for the child that goes. */
+export function onSwitch(session: Session): void {
+  switchOutbound(session);
+}
