@@ -20,6 +20,8 @@ export interface LibreswanOptions {
   readonly groups: Readonly<
     Partial<Record<'clear' | 'clear-or-private' | 'private-or-clear' | 'private', readonly string[]>>
   >;
+  /** IPv4 addresses of a server that has several; without, the one of the default route. */
+  readonly addresses?: readonly string[];
   readonly debug?: boolean;
 }
 
@@ -33,13 +35,10 @@ export async function startLibreswan(node: Node, options: LibreswanOptions): Pro
   ]);
   for (const group of ['clear', 'clear-or-private', 'private-or-clear', 'private', 'block'] as const) {
     const prefixes = group === 'block' ? [] : (options.groups[group] ?? []);
-    const lines = (v6: boolean): string =>
-      prefixes
-        .filter((p) => p.includes(':') === v6)
-        .map((p) => `${p}\n`)
-        .join('');
-    node.write(`/etc/ipsec.d/policies/${group}`, lines(false));
-    node.write(`/etc/ipsec.d/policies/${group}${six}`, lines(true));
+    for (const [suffix] of suffixesOf(options)) {
+      const lines = prefixes.filter((p) => p.includes(':') === (suffix === six)).map((p) => `${p}\n`);
+      node.write(`/etc/ipsec.d/policies/${group}${suffix}`, lines.join(''));
+    }
   }
   node.write('/etc/ipsec.conf', configuration(options));
   node.write('/etc/ipsec.secrets', '');
@@ -57,11 +56,13 @@ export async function startLibreswan(node: Node, options: LibreswanOptions): Pro
     ],
     'pluto',
   );
-  const wanted = Object.values(options.groups).reduce((n, prefixes) => n + prefixes.length, 0);
+  const wanted =
+    Object.values(options.groups).reduce((n, prefixes) => n + prefixes.length, 0) *
+    (options.addresses?.length ?? 1);
   const up = await until(async () => {
     const ran = await node.run(['/usr/libexec/ipsec/whack', '--status']);
     // Each prefix of a group becomes a connection of its own, named after it.
-    return ran.code === 0 && new Set(ran.stdout.match(/"[a-z-]+#[^"]+"/g)).size >= wanted;
+    return ran.code === 0 && new Set(ran.stdout.match(/"[a-z0-9-]+#[^"]+"/g)).size >= wanted;
   }, 20_000);
   if (up === undefined) throw new Error(`libreswan on ${node.name} did not come up; see ${daemon.log}`);
   return new Libreswan(node, daemon);
@@ -106,25 +107,45 @@ function configuration(options: LibreswanOptions): string {
       ? ['leftid=%null', 'leftauth=null']
       : [`leftckaid=${ckaid(options.own)}`, `leftauth=${options.own === 'ecdsa' ? 'ecdsa' : 'rsasig'}`];
   const peer = options.peer === 'anonymous' ? ['rightid=%null', 'rightauth=null'] : ['rightauth=rsasig'];
-  const base = ['left=%defaultroute', ...own, 'right=%opportunisticgroup', ...peer, ...(options.extra ?? [])];
-  // A conn serves one family: an IPv6 prefix in the group of an IPv4 conn ends pluto 5.2 with an assertion.
-  const family = (suffix: string, line: string): string => {
-    const group = (name: string, shunt: string, auto: string): string =>
-      `conn ${name}${suffix}\n\talso=oe-base${suffix}\n\tfailureshunt=${shunt}\n\tnegotiationshunt=${shunt}\n\tauto=${auto}\n\n`;
-    return (
-      `conn clear${suffix}\n\ttype=passthrough\n\tauthby=never\n\tleft=%defaultroute\n\tright=%group\n\tauto=ondemand\n${line}\n` +
-      `conn oe-base${suffix}\n\ttype=${options.mode ?? 'transport'}\n${base.map((l) => `\t${l}\n`).join('')}${line}\n` +
-      group('clear-or-private', 'passthrough', 'add') +
-      group('private-or-clear', 'passthrough', 'ondemand') +
-      group('private', 'drop', 'ondemand')
-    );
-  };
+  const base = [...own, 'right=%opportunisticgroup', ...peer, ...(options.extra ?? [])];
+  const conn = (name: string, lines: readonly string[]): string =>
+    `conn ${name}\n${lines.map((line) => `\t${line}\n`).join('')}\n`;
+  const group = (suffix: string, name: string, shunt: string, auto: string): string =>
+    conn(name + suffix, [
+      `also=oe-base${suffix}`,
+      `failureshunt=${shunt}`,
+      `negotiationshunt=${shunt}`,
+      `auto=${auto}`,
+    ]);
+  const where = (suffix: string, left: string, line: readonly string[]): string =>
+    conn(`clear${suffix}`, [
+      'type=passthrough',
+      'authby=never',
+      `left=${left}`,
+      'right=%group',
+      'auto=ondemand',
+      ...line,
+    ]) +
+    conn(`oe-base${suffix}`, [`type=${options.mode ?? 'transport'}`, `left=${left}`, ...base, ...line]) +
+    group(suffix, 'clear-or-private', 'passthrough', 'add') +
+    group(suffix, 'private-or-clear', 'passthrough', 'ondemand') +
+    group(suffix, 'private', 'drop', 'ondemand');
   return (
     `config setup\n\tlogtime=yes\n\tplutodebug=${options.debug === true ? 'base' : 'none'}\n\tdnssec-rootkey-file=${anchorFile}\n\tuniqueids=no\n\n` +
-    family('', '') +
-    family(six, '\thostaddrfamily=ipv6\n')
+    suffixesOf(options)
+      .map(([suffix, left]) => where(suffix, left, suffix === six ? ['hostaddrfamily=ipv6'] : []))
+      .join('')
   );
 }
 
 /** What the names of conns and groups for IPv6 end in. */
 const six = '-ipv6';
+
+/** A set of conns for each: an IPv6 prefix in the group of an IPv4 conn ends pluto 5.2 with an assertion. */
+function suffixesOf(options: LibreswanOptions): (readonly [suffix: string, left: string])[] {
+  if (options.addresses) return options.addresses.map((address, i) => [`-${i}`, address] as const);
+  return [
+    ['', '%defaultroute'],
+    [six, '%defaultroute'],
+  ];
+}

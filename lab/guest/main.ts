@@ -1,30 +1,22 @@
 /** Runs scenarios inside the lab's kernel, one after the other, each on a network of its own. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeOeKey } from './keys.ts';
-import { libreswanKey } from './libreswan.ts';
-import type { OeKeys, Scenario } from './scenario.ts';
-import { Lab, prepare } from './topology.ts';
-import { makeZones, type Zones } from './zones.ts';
+import { makeGround } from './ground.ts';
+import type { Scenario } from './scenario.ts';
+import { Lab } from './topology.ts';
 
 const out = '/lab/out';
 const result = { passed: 0, failed: 0 };
 
-await prepare();
-const keys: OeKeys = {
-  client: makeOeKey('ed25519'),
-  server: makeOeKey('ed25519'),
-  rsaServer: makeOeKey('rsa'),
-};
-const zones = await timed('Signed the zones', () => signedZones(keys));
+const ground = await makeGround();
 for (const name of process.argv.slice(2)) {
-  if (await runScenario(name, zones)) result.passed += 1;
+  if (await runScenario(name)) result.passed += 1;
   else result.failed += 1;
   writeFileSync(join(out, 'result.json'), JSON.stringify(result));
 }
 process.exit(result.failed === 0 ? 0 : 1);
 
-async function runScenario(name: string, zones: Zones): Promise<boolean> {
+async function runScenario(name: string): Promise<boolean> {
   const { scenario } = (await import(`../scenarios/${name}.ts`)) as { scenario: Scenario };
   const begin = performance.now();
   console.log(`\n${name}: ${scenario.title}`);
@@ -37,10 +29,10 @@ async function runScenario(name: string, zones: Zones): Promise<boolean> {
   mkdirSync(logs, { recursive: true });
   let lab: Lab | undefined;
   try {
-    lab = await Lab.make(logs, zones);
+    lab = await Lab.make(logs, ground.zones);
     const stage = {
       lab,
-      keys,
+      keys: ground.keys,
       say: (text: string) => {
         console.log(`        ${text}`);
       },
@@ -70,27 +62,4 @@ function withinTime(work: Promise<void>, ms: number): Promise<void> {
   return Promise.race([work, late]).finally(() => {
     clearTimeout(limit);
   });
-}
-
-async function signedZones(keys: OeKeys): Promise<Zones> {
-  const [libreswanRsa, libreswanEcdsa, libreswanClientRsa] = await Promise.all([
-    libreswanKey('rsa'),
-    libreswanKey('ecdsa'),
-    libreswanKey('client'),
-  ]);
-  return makeZones('/lab/zones', {
-    libreswanRsa,
-    libreswanEcdsa,
-    libreswanClientRsa,
-    oeServer: keys.server.published,
-    oeRsaServer: keys.rsaServer.published,
-    oeClient: keys.client.published,
-  });
-}
-
-async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {
-  const begin = performance.now();
-  const value = await work();
-  console.log(`${what} in ${((performance.now() - begin) / 1000).toFixed(1)} s.`);
-  return value;
 }

@@ -20,5 +20,7 @@ export const plain = { v4: '198.18.3.30', v6: '2001:2:0:3::30' } as const;
 export const noIke = { v4: '198.18.3.40' } as const;
 export const blackhole = { v4: '198.18.3.41' } as const;
 
-/** How many fresh names there are for measuring look-ups: p1.libreswan.org, u1.unsigned.org, k1.libreswan.org, … */
+/** How many names there are for measuring look-ups without a key: p1.libreswan.org, u1.unsigned.org, … */
 export const freshNames = 100;
+/** The server's addresses for measuring handshakes, each with a name of its own: k1.libreswan.org, … */
+export const manyAddresses: readonly string[] = Array.from({ length: 32 }, (_, i) => `198.18.2.${101 + i}`);

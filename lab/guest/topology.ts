@@ -6,6 +6,7 @@ import {
   authorities,
   blackhole,
   client,
+  manyAddresses,
   noIke,
   oeRsaServer,
   oeServer,
@@ -39,6 +40,7 @@ export class Lab {
   /** Logs and recordings of this scenario. */
   readonly logs: string;
   #recorder: Daemon | undefined;
+  #resolver: Daemon | undefined;
 
   private constructor(nodes: readonly [Node, Node, Node, Node, Node], logs: string) {
     [this.client, this.server, this.plain, this.dns, this.middle] = nodes;
@@ -88,7 +90,12 @@ export class Lab {
     const links: readonly (readonly [Node, number, readonly string[], readonly string[]])[] = [
       [this.dns, 0, [resolver, ...Object.values(authorities)], ['2001:2:0:53::53']],
       [this.client, 1, [client.v4], [client.v6]],
-      [this.server, 2, [server.v4, oeServer.v4, oeRsaServer.v4], [server.v6, oeServer.v6, oeRsaServer.v6]],
+      [
+        this.server,
+        2,
+        [server.v4, oeServer.v4, oeRsaServer.v4, ...manyAddresses],
+        [server.v6, oeServer.v6, oeRsaServer.v6],
+      ],
       [this.plain, 3, [plain.v4, noIke.v4, blackhole.v4], [plain.v6]],
     ];
     for (const [node, net, four, six] of links) {
@@ -157,7 +164,17 @@ export class Lab {
         `outgoing-interface: ${resolver}`,
       ]),
     );
-    this.dns.start(['unbound', '-d', '-c', '/etc/lab/unbound.conf'], 'unbound');
+    await this.#startResolver();
+  }
+
+  /** Empties the caches of the resolver that everybody forwards to. */
+  async forgetNames(): Promise<void> {
+    await this.#resolver?.stop();
+    await this.#startResolver();
+  }
+
+  async #startResolver(): Promise<void> {
+    this.#resolver = this.dns.start(['unbound', '-d', '-c', '/etc/lab/unbound.conf'], 'unbound');
     const answered = await until(async () => {
       const ran = await this.client.run([
         'dig',

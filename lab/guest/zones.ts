@@ -10,6 +10,7 @@ import {
   blackhole,
   client,
   freshNames,
+  manyAddresses,
   noIke,
   oeRsaServer,
   oeServer,
@@ -28,7 +29,6 @@ export interface PublishedKey {
 export interface PublishedKeys {
   readonly libreswanRsa: PublishedKey;
   readonly libreswanEcdsa: PublishedKey;
-  readonly libreswanClientRsa: PublishedKey;
   readonly oeServer: PublishedKey;
   readonly oeRsaServer: PublishedKey;
   readonly oeClient: PublishedKey;
@@ -164,6 +164,7 @@ function reverse4(keys: PublishedKeys): string {
   const at = (address: string): string => `${address.split('.').reverse().join('.')}.in-addr.arpa.`;
   return (
     `${at(server.v4)} IN PTR oe.libreswan.org.\n${ipseckey(at(server.v4), keys.libreswanRsa)}` +
+    manyAddresses.map((address) => ipseckey(at(address), keys.libreswanRsa)).join('') +
     `${at(oeServer.v4)} IN PTR ours.libreswan.org.\n${ipseckey(at(oeServer.v4), keys.oeServer)}` +
     `${at(oeRsaServer.v4)} IN PTR rsa.libreswan.org.\n${ipseckey(at(oeRsaServer.v4), keys.oeRsaServer)}`
   );
