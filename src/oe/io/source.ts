@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
+import { openUdpSocket } from '../../net/io/libc.ts';
 import { formatAddress, parseAddress, sameAddress, type IpAddress } from '../../net/address.ts';
 
 /** The address from which the kernel would send to `peer`, or undefined where there is no route. Nothing is sent. */
@@ -14,10 +15,20 @@ export function sourceFor(peer: IpAddress): Promise<IpAddress | undefined> {
       end(undefined);
     });
     // A connected UDP socket has had its source chosen by the routing table. The discard port, should anybody ask.
-    socket.connect(9, formatAddress(peer), () => {
-      const local = parseAddress(withoutZone(socket.address().address));
-      end(local?.octets.every((o) => o === 0) === true ? undefined : local);
-    });
+    const choose = (): void => {
+      socket.connect(9, formatAddress(peer), () => {
+        const local = parseAddress(withoutZone(socket.address().address));
+        end(local?.octets.every((o) => o === 0) === true ? undefined : local);
+      });
+    };
+    try {
+      // Beside every policy, as IKE itself is: under a `private` rule the kernel refuses to connect (EPERM).
+      const local = { address: { ...peer, octets: peer.octets.map(() => 0) }, port: 0 };
+      socket.bind({ fd: openUdpSocket({ local, bypassIpsec: true, espInUdp: false }).fd }, choose);
+    } catch {
+      // Without CAP_NET_ADMIN, or without XFRM in the kernel; then no policy of ours stands in the way either.
+      choose();
+    }
   });
 }
 
