@@ -124,7 +124,8 @@ export class Lab {
       ]);
       await node.ip([
         ...four.map((a) => `addr add ${a}/24 dev eth0`),
-        ...six.map((a) => `addr add ${a}/64 dev eth0 nodad`),
+        // Only the first is preferred: the kernel would send from the last, otherwise.
+        ...six.map((a, i) => `addr add ${a}/64 dev eth0 nodad${i === 0 ? '' : ' preferred_lft 0'}`),
         'link set eth0 up',
         `route add default via 198.18.${net}.254`,
         `route add default via ${prefix6}::ff`,
@@ -132,11 +133,13 @@ export class Lab {
       node.write('/etc/resolv.conf', `nameserver ${resolver}\n`);
     }
     await this.middle.must(['sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
-    // Bound and never read: no answer and no ICMP either.
-    this.plain.start(
-      ['sh', '-c', `sleep 1000000 | busybox nc -lu -s ${blackhole.v4} -p 500 >/dev/null`],
-      'blackhole',
-    );
+    // What an input policy blocks gets no answer and no ICMP either.
+    for (const port of ['500', '4500']) {
+      await this.plain.must([
+        ...['ip', 'xfrm', 'policy', 'add', 'src', '0.0.0.0/0', 'dst', `${blackhole.v4}/32`, 'proto', 'udp'],
+        ...['dport', port, 'dir', 'in', 'action', 'block'],
+      ]);
+    }
   }
 
   async #startNames(zones: Zones): Promise<void> {
