@@ -94,7 +94,11 @@ export function onInformationalResponse(session: Session, asking: Informational)
   }
 }
 
-/** Like `secretsOf`, for a phase in which only INFORMATIONAL answers are still due. */
+/**
+ * A dead IKE SA still acknowledges a Delete. It leaves everything else without an answer: any would say that it lives
+ * (RFC 7296 §2.4), and a responder whose AUTH we never saw would keep its half for good.
+ */
 export function answerWhileDead(session: Session, secrets: Secrets, incoming: Incoming): void {
-  if (!incoming.response) sendAnswer(session, secrets, incoming.messageId, incoming.exchange, []);
+  if (incoming.response || !incoming.payloads?.some((p) => p.kind === 'Delete')) return;
+  sendAnswer(session, secrets, incoming.messageId, incoming.exchange, []);
 }
