@@ -94,9 +94,14 @@ export class Pairs {
     }
   }
 
-  /** A child has gone: what it shadowed comes forward. */
+  /** A child has gone: what it shadowed comes forward, and what was to go for its sake stays. */
   unshadow(session: Session): void {
     for (const other of this.others(session)) switchOutbound(other);
+    const left = this.of(pairOf(session)).filter((s) => liveChildOf(s) !== undefined);
+    const [first] = left;
+    if (!first || !left.every((s) => s.timers.has('retire'))) return;
+    first.timers.delete('retire');
+    tell(first, 'the IKE SA that was to be kept has gone; this one stays');
   }
 }
 

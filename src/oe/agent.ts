@@ -5,18 +5,19 @@ import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../d
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
 import type { ChildSa } from '../ike/child.ts';
 import { IkeEndpoint, type EndpointEffect, type EndpointInput } from '../ike/endpoint.ts';
+import { isOurs } from '../kernel/bands.ts';
 import { KernelLedger, type StandingRule } from '../kernel/ledger.ts';
-import type { KernelEvent, KernelOp } from '../kernel/port.ts';
+import type { KernelEvent, KernelOp, KernelSnapshot } from '../kernel/port.ts';
 import type { LogEvent } from '../log.ts';
 import { formatAddress, type IpAddress } from '../net/address.ts';
-import { hostPrefix } from '../net/prefix.ts';
+import { formatPrefix, hostPrefix } from '../net/prefix.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
 import { exemption } from './exempt.ts';
 import { Gate, type LookupRecord, type Outcome } from './gate.ts';
 import { PeerKeys } from './peer-keys.ts';
 import { defaultPeerLimits, Peers, type Moment } from './peers.ts';
-import { admitsPeer, decideInbound, prefixRules } from './policy.ts';
+import { admitsPeer, decideInbound, insistsByName, prefixRules } from './policy.ts';
 
 /**
  * The agent: resolver, IKE endpoint, kernel ledger and the gate between them, as one state machine. It is fed inputs
@@ -153,6 +154,7 @@ export class Agent {
   #take(input: AgentInput): void {
     switch (input.kind) {
       case 'start': {
+        this.#takeOverBlocks(input.snapshot);
         const leftovers = this.#ledger.leftovers(input.snapshot);
         if (leftovers.length > 0) {
           this.#log({ level: 'info', event: 'kernel.leftovers', removed: leftovers.length });
@@ -179,6 +181,7 @@ export class Agent {
         return;
       case 'locals':
         this.#locals = input.addresses;
+        this.#applyRules({ what: 'other' });
         return;
       case 'spi':
         this.#work.push({
@@ -413,6 +416,22 @@ export class Agent {
     }
   }
 
+  /**
+   * An agent that was killed has left its blocks in the kernel, and programs may still have connections to these
+   * addresses: they stay blocked, though we do not know yet which name it was for (THREATS A.22).
+   */
+  #takeOverBlocks(snapshot: KernelSnapshot): void {
+    if (!insistsByName(this.#options.policy)) return;
+    const ruled = prefixRules(this.#options.policy).map((r) => formatPrefix(r.prefix));
+    for (const { direction, action, priority, destination } of snapshot.policies) {
+      const { address, length } = destination;
+      const isHost = direction === 'out' && action === 'block' && length === 8 * address.octets.length;
+      if (!isHost || !isOurs(priority) || ruled.includes(formatPrefix(destination))) continue;
+      this.#blocks.set(formatAddress(address), address);
+      this.#peers.takeOver(address, this.#at);
+    }
+  }
+
   #block(address: IpAddress): void {
     this.#blocks.set(formatAddress(address), address);
     this.#applyRules({ what: 'block', addresses: [address] });
@@ -428,13 +447,20 @@ export class Agent {
   #applyRules(batch: Batch): void {
     const { policy, upstreams } = this.#options;
     const rules: StandingRule[] = upstreams.map((u) => ({ prefix: hostPrefix(u.address), group: 'clear' }));
-    for (const { prefix, rule } of prefixRules(policy)) {
-      const { group } = rule;
-      // Between the two groups that may go either way the kernel has no say: an SA's own policies decide.
-      if (group === 'clear' || group === 'private' || group === 'block') rules.push({ prefix, group });
+    const byPrefix = prefixRules(policy);
+    if (byPrefix.some(({ rule }) => rule.group === 'private' || rule.group === 'block')) {
+      // What this host says to its own addresses meets policies as well; no block is meant for that.
+      for (const address of this.#locals) rules.push({ prefix: hostPrefix(address), group: 'clear' });
     }
-    for (const address of this.#blocks.values())
+    // Before the rules by prefix: a name that is private makes its addresses so, whatever a wider rule says.
+    for (const address of this.#blocks.values()) {
       rules.push({ prefix: hostPrefix(address), group: 'private' });
+    }
+    for (const { prefix, rule } of byPrefix) {
+      // For the two groups that may go either way the policies of an SA decide, where one stands.
+      const isOpen = rule.group === 'private-or-clear' || rule.group === 'clear-or-private';
+      rules.push({ prefix, group: isOpen ? 'open' : rule.group });
+    }
     this.#apply(this.#ledger.setRules(rules), batch);
   }
 

@@ -56,6 +56,13 @@ export class Peers {
     return peer;
   }
 
+  /** The kernel blocks the address since before we began, for a name that we do not know. */
+  takeOver(address: IpAddress, at: Moment): void {
+    const peer = this.#of(address, at);
+    peer.insist = true;
+    peer.block = 'stands';
+  }
+
   /** The name publishes no key (any longer): it vouches for nothing. */
   withdraw(address: IpAddress, name: NameKey): void {
     const peer = this.find(address);
@@ -82,7 +89,12 @@ export class Peers {
   protect(address: IpAddress, keys: readonly PublicKey[], at: Moment): Standing {
     const peer = this.#of(address, at);
     const standing = this.standing(peer, keys, at.now);
-    if (standing.kind === 'protected' || standing.kind === 'failed') return standing;
+    if (standing.kind === 'protected') this.#makeSure(peer, keys, at);
+    if (standing.kind === 'protected' || standing.kind === 'failed') {
+      // What began before the key was proved has no keys to go on with; the peer may have been faster.
+      if (peer.attempt && peer.attempt.keys === undefined) this.#endAttempt(peer);
+      return standing;
+    }
     const { attempt } = peer;
     if (attempt === undefined) {
       this.#begin(peer, keys, at);
@@ -157,18 +169,21 @@ export class Peers {
     at: Moment,
   ): void {
     const peer = this.#of(child.peer, at);
-    if (!peer.live.some((l) => l.child.id === child.id)) {
+    const isNew = !peer.live.some((l) => l.child.id === child.id);
+    if (isNew) {
       if (peer.live.length === 0) peer.since = at.wall;
       // The kernel's policies send through the SA that came last.
       peer.live = [{ child, peerAuth, suite, since: at.wall }, ...peer.live];
       this.#children.set(child.id, peer);
     }
     peer.source = { local: child.local, until: later(at.now, this.#limits.sourceMs) };
+    peer.sureUntil = later(at.now, this.#limits.sureMs);
     const { attempt, failure } = peer;
     // A crossing attempt of our own is left to the endpoint, which keeps one of the two.
     if (attempt !== undefined && attempt.id === attemptId) {
       const took = at.now - attempt.at;
-      peer.tookMs = peer.tookMs === undefined ? took : 0.7 * peer.tookMs + 0.3 * took;
+      // An SA that is only reported again says nothing about how long a handshake takes.
+      if (isNew) peer.tookMs = peer.tookMs === undefined ? took : 0.7 * peer.tookMs + 0.3 * took;
       this.#endAttempt(peer, true);
     }
     // An anonymous peer proves nothing, so it does not undo what is known of the one that the names mean either.
@@ -244,6 +259,16 @@ export class Peers {
     return undefined;
   }
 
+  /**
+   * Has the endpoint look whether an SA that stood for a while still has its other end: the answer goes out at once,
+   * and a peer that has lost its SA is negotiated with before the lookup after this one.
+   */
+  #makeSure(peer: Peer, keys: readonly PublicKey[], at: Moment): void {
+    if (peer.attempt !== undefined || peer.sureUntil > at.now) return;
+    peer.sureUntil = later(at.now, this.#limits.sureMs);
+    this.#begin(peer, keys, at);
+  }
+
   #begin(peer: Peer, keys: readonly PublicKey[] | undefined, at: Moment): void {
     const attempt: Attempt = { id: this.#nextAttempt++, at: at.now, keys, begun: false };
     peer.attempt = attempt;
@@ -315,6 +340,7 @@ export class Peers {
       live: [],
       failure: undefined,
       tookMs: undefined,
+      sureUntil: at.now,
       since: at.wall,
       story: [],
     };
@@ -359,6 +385,8 @@ export interface PeerLimits {
   readonly longestInsistedBackOffMs: number;
   /** How long a source address is believed. */
   readonly sourceMs: number;
+  /** How long an SA is believed to have its other end. */
+  readonly sureMs: number;
   readonly peers: number;
 }
 
@@ -369,6 +397,7 @@ export const defaultPeerLimits: PeerLimits = {
   longestBackOffMs: 3_600_000,
   longestInsistedBackOffMs: 5_000,
   sourceMs: 10_000,
+  sureMs: 30_000,
   peers: 20_000,
 };
 
@@ -405,6 +434,8 @@ export interface Peer {
   failure: Failure | undefined;
   /** How long a handshake with it takes, ms, averaged. */
   tookMs: number | undefined;
+  /** Until then nobody asks whether the SAs still have their other end. */
+  sureUntil: Instant;
   /** When its present state began. */
   since: WallSeconds;
   readonly story: PeerStep[];

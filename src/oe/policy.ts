@@ -91,6 +91,14 @@ export function mayProtect(policy: Policy, name: NameKey): boolean {
   return asksForKeys(policy.outbound);
 }
 
+/** Whether addresses can be private because of a name that leads to them. */
+export function insistsByName(policy: Policy): boolean {
+  return (
+    policy.outbound === 'private' ||
+    policy.rules.some((r) => r.group === 'private' && r.match.kind !== 'prefix')
+  );
+}
+
 /** Whether the group has us begin a negotiation. */
 export function asksForKeys(group: Group): boolean {
   return group === 'private-or-clear' || group === 'private';

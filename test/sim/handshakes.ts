@@ -22,7 +22,6 @@ export interface Run {
   readonly wanted: number;
   /** Of these, those that ended with an SA. */
   readonly protectedPairs: number;
-  readonly trace: readonly string[];
 }
 
 const lossy = { loss: 0.3, duplication: 0.1, delay: [1, 40] } as const;
@@ -30,10 +29,10 @@ const privatePolicy: Policy = { ...defaultPolicy, outbound: 'private' };
 /** Longer than anything that an agent does by itself about a handshake: retransmissions, probes, reserved SPIs. */
 const restMs = 300_000;
 
-/** Plays the run that `seed` stands for; throws at the first step that breaks an invariant. */
-export function play(seed: number, tracing = false): Run {
+/** Plays the run that `seed` stands for, told to `trace`; throws at the first step that breaks an invariant. */
+export function play(seed: number, trace?: string[]): Run {
   const world = new World({ seed, network: lossy, check: checkStep, checkAnswer });
-  world.tracing = tracing;
+  world.trace = trace;
   // A generator of its own, so that what is chosen does not depend on how much the agents draw.
   const choice = new SeededRandom(seed ^ 0x5eed);
   const wantsCarol = choice.chance(0.15);
@@ -46,7 +45,8 @@ export function play(seed: number, tracing = false): Run {
   );
   const pairs = new Set<string>();
   const look = (from: Host, to: Host, afterMs: number): void => {
-    pairs.add([from.spec.name, to.spec.name].sort().join(' '));
+    // Who has no key to prove, though one is published, is not to be reached under protection.
+    if (to.options.identified) pairs.add([from.spec.name, to.spec.name].sort().join(' '));
     world.after(afterMs, () => {
       from.ask(to.spec.name);
     });
@@ -66,15 +66,15 @@ export function play(seed: number, tracing = false): Run {
       a.ask(other);
     });
   }
-  const accident = choice.unit();
+  const accident = choice.chance(0.05);
   const victim = choice.pick([a, b]);
-  if (accident < 0.05) {
+  if (accident) {
     world.after(choice.between(0, 3_000), () => {
       victim.restart();
     });
   }
   world.run(restMs);
-  checkIdle(world);
+  checkIdle(world, accident);
   const protectedPairs = [...pairs].filter((pair) => {
     const [x, y] = pair.split(' ').map((name) => hosts.find((h) => h.spec.name === name));
     return x && y && (x.agent.view.peers.find(y.spec.address)?.live.length ?? 0) > 0;
@@ -82,7 +82,7 @@ export function play(seed: number, tracing = false): Run {
   for (const host of hosts) host.stop();
   world.run(60_000);
   checkStopped(world);
-  return { steps: world.steps, wanted: pairs.size, protectedPairs, trace: world.trace };
+  return { steps: world.steps, wanted: pairs.size, protectedPairs };
 }
 
 /** Seeds `first` to `first + count - 1`; OE_SEED plays that one alone and prints what happened. */
@@ -99,18 +99,18 @@ export function playMany(first: number, count: number): void {
   }
   if (wantedSeed !== undefined) return;
   expect(wanted).toBeGreaterThanOrEqual(count);
-  // 30 % loss each way costs some handshakes their six tries; nearly all come about.
-  expect(got / wanted).toBeGreaterThan(0.85);
+  // 30 % loss each way costs some handshakes their six tries, and some SAs their eight probes.
+  expect(got / wanted).toBeGreaterThan(0.9);
 }
 
 function playOrTell(seed: number, tracing: boolean): Run {
+  const trace: string[] | undefined = tracing ? [] : undefined;
   try {
-    const run = play(seed, tracing);
-    if (tracing) console.log(run.trace.join('\n'));
-    return run;
+    return play(seed, trace);
   } catch (error) {
-    // Tell it at once: a run that hangs afterwards would swallow it.
     console.error(`The run of seed ${seed} fails. To see it: OE_SEED=${seed} npx vitest run test/sim`);
     throw error;
+  } finally {
+    if (trace) console.log(trace.join('\n'));
   }
 }

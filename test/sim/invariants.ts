@@ -41,8 +41,11 @@ export function checkAnswer(host: Host, answered: Answered): void {
     throw new Violation(`1: the protected address of ${name} does not lead`);
 }
 
-/** What must hold when nothing has happened for a while. */
-export function checkIdle(world: World): void {
+/**
+ * What must hold when nothing has happened for a while. `accident`: a host was restarted, and its goodbye may have
+ * been lost; that a peer without liveness checks sends into the void for a while is known.
+ */
+export function checkIdle(world: World, accident: boolean): void {
   for (const host of world.hosts.values()) {
     if (host.openQuestions > 0)
       throw new Violation(`1: ${host.spec.name} owes ${host.openQuestions} answers`);
@@ -64,7 +67,7 @@ export function checkIdle(world: World): void {
     const { peers } = host.agent.view;
     for (const peer of peers.all())
       if (peer.attempt) throw new Violation(`${host.spec.name} still negotiates with ${peer.text}`);
-    bothEndsAgree(world, host);
+    if (!accident) bothEndsAgree(world, host);
   }
 }
 
@@ -84,6 +87,9 @@ function bothEndsAgree(world: World, host: Host): void {
     const [live] = peer.live;
     const other = live && world.at(peer.address);
     if (!live || !other) continue;
+    // Eight probes in a row can be lost: then one end holds the other for dead, until the next lookup.
+    const theirs = other.agent.view.peers.find(host.spec.address);
+    if (theirs?.story.some((s) => s.text.includes('does not answer any longer')) === true) continue;
     const fate = host.kernel.outbound(host.spec.address, peer.address);
     if (typeof fate === 'string')
       throw new Violation(`2: ${host.spec.name} calls ${peer.text} encrypted, its packets are ${fate}`);

@@ -54,12 +54,12 @@ export interface WorldOptions {
 export class World {
   readonly random: SeededRandom;
   readonly hosts = new Map<string, Host>();
-  /** What happened, in order; only where {@link tracing}. */
-  readonly trace: string[] = [];
-  tracing = false;
+  /** What happens, in order, where somebody wants to know. */
+  trace: string[] | undefined;
   steps = 0;
   readonly #options: WorldOptions;
   readonly #queue: Event[] = [];
+  readonly #told = new WeakMap<object, number>();
   #now = 0;
   #order = 0;
 
@@ -133,6 +133,7 @@ export class World {
   /** Called by a host after each of its steps. */
   stepped(host: Host): void {
     this.steps++;
+    if (this.trace) this.#tell(host);
     this.#options.check?.(this, host);
   }
 
@@ -140,8 +141,18 @@ export class World {
     this.#options.checkAnswer?.(host, answered);
   }
 
+  /** The steps of each negotiation that are new. */
+  #tell(host: Host): void {
+    for (const peer of host.agent.view.peers.all()) {
+      const told = this.#told.get(peer) ?? 0;
+      for (const { text } of peer.story.slice(told))
+        this.note(() => `${host.spec.name}: ${peer.text}: ${text}`);
+      this.#told.set(peer, peer.story.length);
+    }
+  }
+
   note(text: () => string): void {
-    if (this.tracing) this.trace.push(`${this.#now.toFixed(1)} ${text()}`);
+    this.trace?.push(`${this.#now.toFixed(1)} ${text()}`);
   }
 }
 

@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest';
+import { play } from './handshakes.ts';
+import { alice, bob, bogusName, plainName, silentName } from './internet.ts';
+import { checkStep } from './invariants.ts';
+import { World, type Network } from './world.ts';
+import { defaultPolicy } from '../../src/oe/policy.ts';
+import { addressOf, formatAddress } from '../../src/net/address.ts';
+import { Type } from '../../src/dns/types.ts';
+
+const clean: Network = { loss: 0, duplication: 0, delay: [5, 5] };
+const dead: Network = { loss: 1, duplication: 0, delay: [5, 5] };
+const privatePolicy = { ...defaultPolicy, outbound: 'private' } as const;
+
+test('9: the same seed gives the same trace, to the octet count', () => {
+  for (const seed of [1, 17, 4_242]) {
+    const [first, second]: [string[], string[]] = [[], []];
+    play(seed, first);
+    play(seed, second);
+    expect(first.length).toBeGreaterThan(10);
+    expect(second).toEqual(first);
+  }
+});
+
+test('one lookup on a network without losses is an encrypted path within two round trips and the DNS', () => {
+  const world = new World({ seed: 1, network: clean, check: checkStep });
+  const a = world.add(alice, { identified: false });
+  const b = world.add(bob, { identified: true });
+  a.ask(bob.name);
+  world.run(2_000);
+  const [answer] = a.answers;
+  expect(addressesOf(answer)).toEqual([formatAddress(bob.address)]);
+  expect((answer?.answeredAt ?? Infinity) - (answer?.askedAt ?? 0)).toBeLessThan(70);
+  const fate = a.kernel.outbound(alice.address, bob.address);
+  if (typeof fate === 'string') throw new Error(`packets to bob are ${fate}`);
+  expect(b.kernel.inbound({ source: alice.address, destination: bob.address, esp: { spi: fate.esp } })).toBe(
+    'accept',
+  );
+});
+
+test('both ends that look each other up at the same moment end with one SA that works both ways', () => {
+  const world = new World({ seed: 2, network: clean, check: checkStep });
+  const a = world.add(alice, { identified: true });
+  const b = world.add(bob, { identified: true });
+  a.ask(bob.name);
+  b.ask(alice.name);
+  world.run(60_000);
+  expect(a.answers.map(addressesOf)).toEqual([[formatAddress(bob.address)]]);
+  expect(b.answers.map(addressesOf)).toEqual([[formatAddress(alice.address)]]);
+  expect(a.agent.view.peers.find(bob.address)?.live).toHaveLength(1);
+  expect(b.agent.view.peers.find(alice.address)?.live).toHaveLength(1);
+});
+
+test('a peer that never answers costs one budget under private-or-clear, and SERVFAIL under private', () => {
+  for (const policy of [defaultPolicy, privatePolicy]) {
+    const world = new World({ seed: 3, network: dead, check: checkStep });
+    const a = world.add(alice, { identified: false, policy });
+    a.ask(bob.name);
+    world.run(120_000);
+    const [answer] = a.answers;
+    const isPrivate = policy === privatePolicy;
+    expect(addressesOf(answer)).toEqual(isPrivate ? [] : [formatAddress(bob.address)]);
+    expect(answer?.message.rcode).toBe(isPrivate ? 2 : 0);
+    expect((answer?.answeredAt ?? 0) - (answer?.askedAt ?? 0)).toBeGreaterThan(isPrivate ? 3_900 : 1_400);
+    expect(a.kernel.outbound(alice.address, bob.address)).toBe(isPrivate ? 'drop' : 'clear');
+  }
+});
+
+test('THREATS A.22: an agent that is killed under private leaves packets blocked or encrypted, never clear', () => {
+  for (let at = 1; at < 90; at += 3) {
+    const world = new World({ seed: at, network: clean });
+    const a = world.add(alice, { identified: false, policy: privatePolicy });
+    world.add(bob, { identified: true });
+    a.ask(bob.name);
+    world.run(at);
+    const isBlocked = a.agent.view.peers.find(bob.address)?.block === 'stands';
+    // Dead: nobody handles anything for a while, the kernel goes on alone.
+    const fate = a.kernel.outbound(alice.address, bob.address);
+    if (isBlocked) expect(fate).not.toBe('clear');
+    a.crash();
+    world.run(200);
+    if (isBlocked && a.answers.length === 0) continue;
+    if (isBlocked) expect(a.kernel.outbound(alice.address, bob.address)).not.toBe('clear');
+  }
+});
+
+test('names without a key, bogus names and hosts without IKE end as they should', () => {
+  const world = new World({ seed: 5, network: clean, check: checkStep });
+  const a = world.add(alice, { identified: false });
+  world.add(bob, { identified: true });
+  for (const name of [plainName, bogusName, silentName]) a.ask(name);
+  world.run(60_000);
+  const byName = new Map(a.answers.map((x) => [x.name, x]));
+  expect(addressesOf(byName.get(plainName))).toEqual([formatAddress(bob.address)]);
+  expect(byName.get(bogusName)?.message.rcode).toBe(2);
+  expect(addressesOf(byName.get(silentName))).toHaveLength(1);
+});
+
+test('a host that stops takes its SAs along at both ends, and works again when it is back', () => {
+  const world = new World({ seed: 6, network: clean, check: checkStep });
+  const a = world.add(alice, { identified: false });
+  const b = world.add(bob, { identified: true });
+  a.ask(bob.name);
+  world.run(1_000);
+  b.restart();
+  world.run(5_000);
+  expect(a.agent.view.peers.find(bob.address)?.live).toEqual([]);
+  a.ask(bob.name);
+  world.run(1_000);
+  expect(a.agent.view.peers.find(bob.address)?.live).toHaveLength(1);
+  expect(typeof a.kernel.outbound(alice.address, bob.address)).toBe('object');
+});
+
+function addressesOf(
+  answered:
+    { readonly message: { readonly answer: readonly { type: number; rdata: Uint8Array }[] } } | undefined,
+): string[] {
+  return (answered?.message.answer ?? []).flatMap((r) => {
+    const address = r.type === Type.A ? addressOf(r.rdata) : undefined;
+    return address ? [formatAddress(address)] : [];
+  });
+}
