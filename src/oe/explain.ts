@@ -99,7 +99,7 @@ export function whyAddress(view: AgentView, address: IpAddress): Why | undefined
     verdict: {
       state,
       code: state === 'encrypted' ? null : (peer.failure?.code ?? null),
-      sentence: `${peer.text}${peer.claims.length > 0 ? ` (${listed(peer.claims.map((c) => nameText(c.name)))})` : ''}: ${peerReason(peer, now)}`,
+      sentence: `${peer.text}${peer.claims.length > 0 ? ` (${listed(peer.claims.map((c) => nameText(c.name)))})` : ''}: ${state === 'blocked' ? 'BLOCKED' : state}; ${peerReason(peer, now)}`,
       remedy: null,
     },
     rule: decide(view.policy, name, address).why,
@@ -131,13 +131,12 @@ function peerState(peer: Peer, now: Instant): PeerState {
 function peerReason(peer: Peer, now: Instant): string {
   const [live] = peer.live;
   if (live) {
-    if (live.peerAuth.kind === 'anonymous')
-      return 'encrypted; the peer is anonymous, so nobody vouches for it.';
+    if (live.peerAuth.kind === 'anonymous') return 'the peer is anonymous, so nobody vouches for it.';
     const by = live.peerAuth;
     const names = peer.claims.filter((c) => provedBy(by, c.keys)).map((c) => nameText(c.name));
     const whose =
       names.length > 0 ? `, which signed DNS publishes for ${listed(names)}` : ', found in signed DNS';
-    return `encrypted; the peer proved its key (${describePublicKey(by.key)})${whose}.`;
+    return `the peer proved its key (${describePublicKey(by.key)})${whose}.`;
   }
   switch (peerState(peer, now)) {
     case 'negotiating':
