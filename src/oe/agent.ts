@@ -161,6 +161,10 @@ export class Agent {
           this.#apply(leftovers, { what: 'other' });
         }
         this.#applyRules({ what: 'other' });
+        // Every proof begins there; the first program that asks need not wait for it.
+        for (const name of new Set(this.#options.anchors.map((a) => a.owner))) {
+          this.#lookup({ name, type: Type.DNSKEY, class: Class.IN }, false);
+        }
         return;
       }
       case 'query':
