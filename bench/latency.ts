@@ -14,7 +14,7 @@ export async function latency(): Promise<number> {
     root: root.directory,
     out: join(cacheDirectory(), 'latency'),
     command: 'cd /tmp && exec /oe/node_modules/node/bin/node /oe/lab/guest/latency.ts\n',
-    timeoutMs: 600_000,
+    timeoutMs: 900_000,
     line: console.log,
   });
   if (ran.trouble !== undefined) console.error(ran.trouble);

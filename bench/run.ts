@@ -4,7 +4,7 @@ import { latency } from './latency.ts';
 const measurements: Readonly<Record<string, { readonly what: string; readonly run: () => Promise<number> }>> =
   {
     latency: {
-      what: 'from query to protected answer: oe and libreswan in the lab (about 4 minutes)',
+      what: 'from query to protected answer: oe and libreswan in the lab (about 7 minutes)',
       run: latency,
     },
   };

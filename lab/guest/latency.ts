@@ -18,15 +18,21 @@ const unbound = '127.0.0.2';
 const roundTrips = [0, 20];
 const logs = '/lab/out/latency';
 
-const { zones } = await makeGround();
+const withoutScript = ['leftupdown=%disabled'];
+const modes: readonly (readonly [what: string, measure: (lab: Lab) => Promise<Measured[]>])[] = [
+  ['plain lookup through a validating unbound, no IPsec', plainly],
+  ['oe, to libreswan', (lab) => throughOe(lab, [])],
+  ['libreswan, called as unbound-ipsecmod does', (lab) => throughHook(lab, [])],
+  ['libreswan by packet (%dnsondemand, private)', byPacket],
+  ['oe, to libreswan without its updown script', (lab) => throughOe(lab, withoutScript)],
+  ['libreswan as by ipsecmod, both without their updown scripts', (lab) => throughHook(lab, withoutScript)],
+  ['oe, to oe', oeToOe],
+];
+
+const { zones, keys } = await makeGround();
 const rows: { what: string; roundTripMs: number; measured: Measured[] }[] = [];
 for (const roundTripMs of roundTrips) {
-  for (const [what, measure] of [
-    ['plain lookup (validating unbound), no IPsec', plainly],
-    ['oe', throughOe],
-    ['libreswan, called as unbound-ipsecmod does', throughHook],
-    ['libreswan, by packet (%dnsondemand, private)', byPacket],
-  ] as const) {
+  for (const [what, measure] of modes) {
     console.error(`${what}, ${roundTripMs} ms …`);
     const lab = await Lab.make(`${logs}/${what.replace(/\W+/g, '-')}-${roundTripMs}`, zones);
     try {
@@ -46,18 +52,25 @@ async function plainly(lab: Lab): Promise<Measured[]> {
   return wait(lab, 'plain', unbound, (i) => `p${i}.libreswan.org`, plain.v4);
 }
 
-async function throughOe(lab: Lab): Promise<Measured[]> {
-  await startServer(lab);
+async function throughOe(lab: Lab, extra: readonly string[]): Promise<Measured[]> {
+  await startServer(lab, extra);
   await startOe(lab.client, lab.logs);
   return protectedOnes(lab, 'plain', '127.0.0.1');
 }
 
-async function throughHook(lab: Lab): Promise<Measured[]> {
-  await startServer(lab);
+async function oeToOe(lab: Lab): Promise<Measured[]> {
+  await startOe(lab.server, lab.logs, { key: keys.server });
+  await startOe(lab.client, lab.logs);
+  return protectedOnes(lab, 'plain', '127.0.0.1', 'j');
+}
+
+async function throughHook(lab: Lab, extra: readonly string[]): Promise<Measured[]> {
+  await startServer(lab, extra);
   await startPlainValidator(lab, unbound);
   await startLibreswan(lab.client, {
     own: null,
     peer: 'rsasig',
+    extra,
     groups: { clear: ['198.18.0.0/24', '198.18.3.0/24'], 'private-or-clear': ['198.18.2.0/24'] },
   });
   // libreswan's own hook; only its source address is mended, which would be the gateway's otherwise.
@@ -67,7 +80,7 @@ async function throughHook(lab: Lab): Promise<Measured[]> {
 }
 
 async function byPacket(lab: Lab): Promise<Measured[]> {
-  await startServer(lab);
+  await startServer(lab, []);
   await startPlainValidator(lab, unbound);
   await startLibreswan(lab.client, {
     own: null,
@@ -78,17 +91,23 @@ async function byPacket(lab: Lab): Promise<Measured[]> {
   return protectedOnes(lab, 'plain', unbound);
 }
 
-async function startServer(lab: Lab): Promise<void> {
+async function startServer(lab: Lab, extra: readonly string[]): Promise<void> {
   await startLibreswan(lab.server, {
     own: 'rsa',
     peer: 'anonymous',
     addresses: manyAddresses,
+    extra,
     groups: { 'clear-or-private': [`${client.v4}/32`] },
   });
 }
 
-async function protectedOnes(lab: Lab, how: 'plain' | 'hook', resolver: string): Promise<Measured[]> {
-  const measured = await wait(lab, how, resolver, (i) => `k${i}.libreswan.org`);
+async function protectedOnes(
+  lab: Lab,
+  how: 'plain' | 'hook',
+  resolver: string,
+  letter = 'k',
+): Promise<Measured[]> {
+  const measured = await wait(lab, how, resolver, (i) => `${letter}${i}.libreswan.org`);
   const states = (await xfrmStates(lab.client)).length;
   if (states < 2 * runs)
     console.error(`Only ${states} states stand after ${runs} names: not all are protected.`);

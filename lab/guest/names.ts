@@ -22,5 +22,8 @@ export const blackhole = { v4: '198.18.3.41' } as const;
 
 /** How many names there are for measuring look-ups without a key: p1.libreswan.org, u1.unsigned.org, … */
 export const freshNames = 100;
-/** The server's addresses for measuring handshakes, each with a name of its own: k1.libreswan.org, … */
+/**
+ * The server's addresses for measuring handshakes, each with names of its own: k1.libreswan.org with libreswan's RSA
+ * key, j1.libreswan.org with oe's Ed25519 key, …
+ */
 export const manyAddresses: readonly string[] = Array.from({ length: 32 }, (_, i) => `198.18.2.${101 + i}`);

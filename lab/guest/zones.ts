@@ -147,10 +147,11 @@ function libreswanOrg(keys: PublishedKeys): string {
     named('other', server.v4, undefined, libreswanRsa) +
     // Properly signed, but not the key that the server has.
     named('wrongkey', server.v4, undefined, keys.oeRsaServer);
-  for (let i = 1; i <= freshNames; i += 1) {
-    text +=
-      named(`p${i}`, plain.v4, undefined, undefined) + named(`k${i}`, server.v4, undefined, libreswanRsa);
-  }
+  for (let i = 1; i <= freshNames; i += 1) text += named(`p${i}`, plain.v4, undefined, undefined);
+  manyAddresses.forEach((address, i) => {
+    text += named(`k${i + 1}`, address, undefined, libreswanRsa);
+    text += named(`j${i + 1}`, address, undefined, keys.oeServer);
+  });
   return text;
 }
 

@@ -20,6 +20,14 @@ export const scenario: Scenario = {
     );
     say(suite.stdout.trim().split('\n').at(-1) ?? '');
 
+    const flood = await lab.client.must([process.execPath, '/oe/lab/guest/kernel-flood.ts'], 30_000);
+    const heard = JSON.parse(flood) as { overruns: number; acquires: number; afterwards: number };
+    check(
+      heard.overruns > 0 && heard.acquires > 500 && heard.afterwards === 3,
+      'more events than fit are told as an overrun, and later ones come',
+      flood,
+    );
+
     let seenBefore = 0;
     /** What has crossed the middle between the two since the last call. */
     const fresh = async (family: 4 | 6 = 4): Promise<Packet[]> => {
