@@ -1,4 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
+import { Algorithm } from '../../src/dns/dnssec/algorithms.ts';
 import { encodeIpseckey, encodePublicKey } from '../../src/dns/ipseckey.ts';
 import { nameText, reverseName } from '../../src/dns/name.ts';
 import { Type } from '../../src/dns/types.ts';
@@ -35,12 +36,14 @@ export const silentAddress = address('198.18.4.40');
 
 export const resolverAt: Endpoint = { address: address('198.18.0.53'), port: 53 };
 
+// Checking an RSA signature takes a fifth of the time that an Ed25519 signature takes, and a run checks dozens.
+const algorithm = Algorithm.RSASHA256;
 const zones = [
-  { name: '.', signed: true },
-  { name: 'org', signed: true, denial: 'NSEC3', optOut: true },
-  { name: 'example.org', signed: true },
+  { name: '.', signed: true, algorithm },
+  { name: 'org', signed: true, denial: 'NSEC3', optOut: true, algorithm },
+  { name: 'example.org', signed: true, algorithm },
   { name: 'unsigned.org' },
-  { name: '198.in-addr.arpa', signed: true },
+  { name: '198.in-addr.arpa', signed: true, algorithm },
 ] as const;
 
 /** All names of the simulation; made once in a process, and its answers are remembered. */

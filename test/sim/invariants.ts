@@ -11,12 +11,13 @@ export class Violation extends Error {}
 /** The invariants of the design that a single step can break. */
 export function checkStep(world: World, host: Host): void {
   if (world.steps > 50_000) throw new Violation('the agents do not come to rest');
-  for (const peer of host.agent.view.peers.all()) {
+  const { peers, counters } = host.agent.view;
+  for (const peer of peers.all()) {
     anonymousDisplacesNobody(host, peer);
     privateNeverInTheClear(host, peer);
     pairsMatch(world, host, peer);
   }
-  const { lookupsOpen = 0, negotiationsOpen = 0 } = host.agent.view.counters;
+  const { lookupsOpen = 0, negotiationsOpen = 0 } = counters;
   if (lookupsOpen > 64 || negotiationsOpen > 64)
     throw new Violation(`7: ${lookupsOpen} lookups, ${negotiationsOpen} negotiations are open`);
 }
