@@ -165,6 +165,25 @@ export class SignedWorld {
     return { dnskey: found.key.rdata, ds: found.ds };
   }
 
+  /** The NSEC or NSEC3 that matches or spans `name`, with its signature. */
+  denialAt(name: string): readonly ResourceRecord[] {
+    return this.#holder(key(name), Type.NSEC).denying(key(name));
+  }
+
+  /** An NSEC as the zone would sign it, whatever it says. */
+  signedNsec(owner: string, next: string, types: readonly number[]): readonly ResourceRecord[] {
+    const rdata = encoded((w) => {
+      w.octets(wire(next));
+      writeTypeBitmap(w, types);
+    });
+    return this.signed(owner, Type.NSEC, [rdata]);
+  }
+
+  /** Any RRset as the zone that holds `owner` would sign it; it does not get into the zone. */
+  signed(owner: string, type: number, rdatas: readonly Uint8Array[]): readonly ResourceRecord[] {
+    return this.#holder(key(owner), type).signed(key(owner), type, rdatas);
+  }
+
   /** The reply of the resolver that knows all zones; `transport` decides about truncation. */
   answer(octets: Uint8Array, transport: 'udp' | 'tcp' = 'udp'): Uint8Array {
     const query = decodeMessage(octets);
@@ -329,7 +348,7 @@ class Zone {
     }
     const proof = [
       ...this.#absent(name, encloser, true),
-      ...(wildcard === undefined ? [] : this.#denying(wildcard)),
+      ...(wildcard === undefined ? [] : this.denying(wildcard)),
     ];
     return this.#negative(Rcode.NXDOMAIN, proof);
   }
@@ -363,7 +382,7 @@ class Zone {
     }
     if (name === source) return this.#negative(Rcode.NOERROR, this.#noData(name));
     const encloser = parentOf(source) ?? this.name;
-    return this.#negative(Rcode.NOERROR, [...this.#absent(name, encloser, true), ...this.#denying(source)]);
+    return this.#negative(Rcode.NOERROR, [...this.#absent(name, encloser, true), ...this.denying(source)]);
   }
 
   #negative(rcode: number, proof: readonly ResourceRecord[]): Part {
@@ -420,6 +439,19 @@ class Zone {
     return concatOctets(fixed, octetsOfName(signer), signature);
   }
 
+  signed(owner: NameKey, type: number, rdatas: readonly Uint8Array[]): ResourceRecord[] {
+    const ttl = 300;
+    const record = (t: number, rdata: Uint8Array): ResourceRecord => ({
+      owner,
+      type: t,
+      class: Class.IN,
+      ttl,
+      rdata,
+    });
+    const signature = this.#rrsig(owner, type, ttl, rdatas, {});
+    return [...rdatas.map((rdata) => record(type, rdata)), record(Type.RRSIG, signature)];
+  }
+
   /** `name` has records or is an empty non-terminal. */
   #exists(name: NameKey): boolean {
     return name === this.name || [...this.#sets.keys()].some((owner) => isBelow(owner, name));
@@ -432,7 +464,7 @@ class Zone {
   }
 
   #noData(name: NameKey): ResourceRecord[] {
-    const records = this.#denying(name);
+    const records = this.denying(name);
     // An unsigned delegation that opt-out left out, or an empty non-terminal that led to one (RFC 5155 §7.2.4).
     if (
       this.#spec.denial !== 'NSEC3' ||
@@ -447,13 +479,13 @@ class Zone {
 
   /** Denies the next closer name; with `match` the closest encloser is shown as well, where NSEC3 wants that. */
   #absent(name: NameKey, encloser: NameKey, match = false): ResourceRecord[] {
-    if (this.#spec.denial !== 'NSEC3') return this.#denying(name);
+    if (this.#spec.denial !== 'NSEC3') return this.denying(name);
     const nextCloser = ancestorOf(name, labelCount(encloser) + 1);
-    return [...(match ? this.#denying(encloser) : []), ...this.#denying(nextCloser)];
+    return [...(match ? this.denying(encloser) : []), ...this.denying(nextCloser)];
   }
 
   /** The NSEC or NSEC3 that matches `name` or spans it. */
-  #denying(name: NameKey): ResourceRecord[] {
+  denying(name: NameKey): ResourceRecord[] {
     if (!this.#spec.signed) return [];
     const chain = this.#chainOf();
     const position = this.#spec.denial === 'NSEC3' ? this.#hashOctets(name) : undefined;

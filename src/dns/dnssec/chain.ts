@@ -273,6 +273,10 @@ export class Chain {
     if (!security) return undefined;
     if (security.status !== 'secure') return this.#broken(name, security, question, set.ttl);
     const { check, zone } = security;
+    if (check.wildcardAt !== undefined) {
+      const why = `the DS of ${nameText(name)} comes from a wildcard`;
+      return this.#broken(name, bogus(Ede.DNSSEC_BOGUS, why, []), question, 0);
+    }
     const dss = set.rdatas
       .map(decodeDs)
       .filter((d) => d.ok)
