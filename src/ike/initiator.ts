@@ -1,6 +1,6 @@
 import { formatEndpoint } from '../net/address.ts';
 import { later } from '../time.ts';
-import { judgeProof, proveOurselves } from './authenticate.ts';
+import { judgeProof, proveOurselves, type PeerProof } from './authenticate.ts';
 import { acceptChild } from './create-child.ts';
 import { Opener, Sealer } from './crypto/cipher.ts';
 import { generateDh, supportedGroups, type DhKey } from './crypto/dh.ts';
@@ -269,7 +269,12 @@ export function onAuthResponse(session: Session, phase: AuthSent, incoming: Inco
     return;
   }
   const { IDr, AUTH, SA, TSi, TSr } = taken.value;
-  const proof = judgeProof(phase.secrets, 'responder', IDr, AUTH, session.trusted ?? []);
+  const judged = judgeProof(phase.secrets, 'responder', IDr, AUTH, session.trusted ?? []);
+  // Where anybody will do, a signature that we cannot verify proves as much as none.
+  const proof: PeerProof =
+    !judged.ok && session.require === 'any' && AUTH.method !== AuthMethod.NULL
+      ? { ok: true, peerAuth: { kind: 'anonymous' }, scheme: `nothing to us: ${judged.why}` }
+      : judged;
   const problem = !proof.ok
     ? proof.why
     : proof.peerAuth.kind === 'anonymous' && session.require === 'authenticated'

@@ -6,21 +6,24 @@ import {
   type EndpointInput,
   type HostIdentity,
 } from '../../src/ike/endpoint.ts';
+import { Opener, Sealer } from '../../src/ike/crypto/cipher.ts';
+import { openEncrypted, sealEncrypted } from '../../src/ike/encrypted.ts';
 import type { Limits } from '../../src/ike/limits.ts';
 import {
   decodeHeader,
   decodeMessage,
   encodeMessage,
+  ikeSpiOctets,
   type IkeHeader,
   type IkeSpi,
   type Message,
 } from '../../src/ike/message.ts';
 import { Exchange, exchangeName } from '../../src/ike/numbers.ts';
-import { notify } from '../../src/ike/payloads.ts';
+import { notify, type InnerPayload } from '../../src/ike/payloads.ts';
 import { formatAddress, parseAddress, type Endpoint, type IpAddress } from '../../src/net/address.ts';
 import type { PublicKey } from '../../src/net/public-key.ts';
 import { instant, later, type Instant } from '../../src/time.ts';
-import { toHex } from '../../src/wire/octets.ts';
+import { fromHex, toHex } from '../../src/wire/octets.ts';
 import { seeded } from './random.ts';
 
 /**
@@ -42,6 +45,31 @@ export class World {
 
   constructor(seed = 1) {
     this.random = seeded(seed);
+  }
+
+  /**
+   * Has `edit` change what `node` (which logs its keys) says in encrypted messages: a peer that does what our own
+   * endpoint never would. The method NULL and signatures cover the first messages only, so both stay valid.
+   */
+  meddle(
+    node: Node,
+    edit: (payloads: readonly InnerPayload[], header: IkeHeader) => readonly InnerPayload[],
+  ): void {
+    this.translate = (d) => {
+      if (d.from.address !== node.address) return d;
+      const message = messageOf(d);
+      const { header } = message;
+      const line = node.keyLog.findLast((l) => l.startsWith(toHex(ikeSpiOctets(header.spiI))));
+      if (message.payloads.at(-1)?.kind !== 'SK' || line === undefined) return d;
+      const fields = line.split(',');
+      const cipher = { encr: 20, keyBits: 256, integ: undefined };
+      const encryption = fromHex(fields[header.fromInitiator ? 2 : 3] ?? '');
+      const keys = { encryption, integrity: new Uint8Array(0) };
+      const opened = openEncrypted(message, new Opener(cipher, keys));
+      if (opened.kind !== 'opened') throw new Error(opened.kind);
+      const edited = edit(opened.payloads, header);
+      return { ...d, octets: sealEncrypted(header, edited, new Sealer(cipher, keys, this.random)) };
+    };
   }
 
   node(name: string, address: string, options: NodeOptions = {}): Node {
@@ -377,4 +405,25 @@ export function forged(first: Flying, type: number, data: Uint8Array): Flying {
     [notify(type, data)],
   );
   return { ...first, from: first.to, to: first.from, octets };
+}
+
+/** Hosts a and b; b proves `key` where it has an identity. */
+export interface Pair {
+  readonly world: World;
+  readonly a: Node;
+  readonly b: Node;
+  readonly key: ReturnType<typeof identity>['publicKey'];
+}
+
+/** Nothing has happened between them yet. */
+export function pair(
+  kind?: Parameters<typeof identity>[0],
+  forA: NodeOptions = {},
+  forB: NodeOptions = {},
+): Pair {
+  const world = new World();
+  const id = identity(kind ?? 'Ed25519');
+  const a = world.node('a', '198.18.0.1', forA);
+  const b = world.node('b', '198.18.0.2', { ...(kind && { identity: id }), ...forB });
+  return { world, a, b, key: id.publicKey };
 }
