@@ -41,7 +41,11 @@ export class Forwarding {
   readonly arrived: { readonly id: number; readonly at: number; readonly answer: readonly RRset[] }[] = [];
   readonly resolved = new Map<number, { readonly at: number; readonly resolution: Resolution }>();
   readonly released = new Set<number>();
+  /** Octets sent, by the number of the ask. */
+  readonly sent = new Map<number, Uint8Array>();
   rttMs = 20;
+  /** How long a reply takes, where not all take the same. */
+  delayMs: (question: string) => number = () => this.rttMs;
   now: Instant = instant(1000);
   wall: WallSeconds = signingDate;
   readonly #endpoints: readonly Endpoint[];
@@ -118,6 +122,7 @@ export class Forwarding {
   #perform(effect: ResolverEffect): void {
     switch (effect.kind) {
       case 'ask': {
+        this.sent.set(effect.ask, effect.octets);
         const upstream = this.#endpoints.findIndex((e) => e === effect.upstream);
         const query = decodeMessage(effect.octets);
         const question = query.ok ? query.value.questions[0] : undefined;
@@ -126,7 +131,10 @@ export class Forwarding {
         this.asked.push({ text, upstream, transport: effect.transport, at: this.now });
         const octets = this.#upstreams[upstream]?.(effect.octets, effect.transport);
         if (octets)
-          this.#coming.push({ at: this.now + this.rttMs, input: { kind: 'reply', ask: effect.ask, octets } });
+          this.#coming.push({
+            at: this.now + this.delayMs(text),
+            input: { kind: 'reply', ask: effect.ask, octets },
+          });
         return;
       }
       case 'release':

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { Algorithm } from '../../src/dns/dnssec/algorithms.ts';
 import { Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { before, changing, covers, exampleWorld, servfail, without } from './scenes.ts';
-import { address, ipseckey, key, SignedWorld, signingDate, wire, type Spoiled } from './zone.ts';
+import type { SignedWorld } from './zone.ts';
+import { address, ipseckey, key, signingDate, wire, type Spoiled } from './zone.ts';
 
 test.each(Object.entries(Algorithm).filter(([, a]) => a >= 8))(
   'a zone signed with %s is secure',

@@ -96,9 +96,11 @@ export class Chain {
     this.#context = context;
   }
 
-  /** Whether `set` is signed as the zone it belongs to has to (RFC 4035 §5.3). */
-  security(set: RRset): Security | undefined {
-    const limit = set.type === Type.DS ? parentOf(set.owner) : set.owner;
+  /**
+   * Whether `set` is signed as the zone it belongs to has to (RFC 4035 §5.3), by a zone at or above `limit`: for DS
+   * that is above the cut.
+   */
+  security(set: RRset, limit = set.type === Type.DS ? parentOf(set.owner) : set.owner): Security | undefined {
     if (limit === undefined) return bogus(Ede.DNSSEC_BOGUS, 'the root has no DS', []);
     const signers = this.#signers([set], limit);
     if (typeof signers === 'object' && 'status' in signers) return signers;
@@ -185,11 +187,11 @@ export class Chain {
     const { zones, now, wall } = this.#context;
     const known = zones.get(name, now, wall);
     if (known || this.#waiting.has(name)) return known;
+    // Taken as wanting until it is known, so that nothing that a peer sends can lead from a name back to itself.
+    this.#waiting.add(name);
     const entry = this.#anchors(name).length > 0 ? this.#anchoredZone(name) : this.#delegatedZone(name);
-    if (!entry) {
-      this.#waiting.add(name);
-      return undefined;
-    }
+    if (!entry) return undefined;
+    this.#waiting.delete(name);
     // Where our own limit ended the work, the zone is not to blame.
     if (!this.#context.budget.exhausted) zones.set(entry);
     return entry;
@@ -302,13 +304,10 @@ export class Chain {
    * decides.
    */
   #aliasAt(name: NameKey, alias: RRset, question: Question): ZoneEntry | undefined {
-    const security = this.security(alias);
+    // The name itself cannot vouch for not being a zone, and asking it would lead back here.
+    const security = this.security(alias, alias.owner === name ? parentOf(name) : alias.owner);
     if (!security) return undefined;
     if (security.status !== 'secure') return this.#broken(name, security, question, alias.ttl);
-    if (security.zone === name) {
-      const why = `the DS of ${nameText(name)} is answered with a CNAME of the zone itself`;
-      return this.#broken(name, bogus(Ede.DNSSEC_BOGUS, why, []), question, 0);
-    }
     const state: ZoneState = { status: 'notCut', empty: alias.type === Type.DNAME };
     return this.#entry(name, state, security.check.ttl, security.check.validUntil);
   }
