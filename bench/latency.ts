@@ -1,6 +1,6 @@
 /** `npm run bench -- latency`: how long a first connection waits, `oe` and libreswan in the same kernel and run. */
-import { join } from 'node:path';
-import { cacheDirectory, ensureRoot } from '../lab/root.ts';
+import { outDirectory } from '../lab/out.ts';
+import { ensureRoot } from '../lab/root.ts';
 import { bootUml } from '../lab/uml.ts';
 
 /** Prints a table; the exit code. */
@@ -12,7 +12,7 @@ export async function latency(): Promise<number> {
   }
   const ran = await bootUml({
     root: root.directory,
-    out: join(cacheDirectory(), 'latency'),
+    out: outDirectory('latency'),
     command: 'cd /tmp && exec /oe/node_modules/node/bin/node /oe/lab/guest/latency.ts\n',
     timeoutMs: 900_000,
     line: console.log,

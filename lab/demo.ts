@@ -3,12 +3,13 @@
  * Where this machine allows no lab it says so and plays the story in the simulated world.
  */
 import { join } from 'node:path';
-import { cacheDirectory, ensureRoot } from './root.ts';
+import { outDirectory } from './out.ts';
+import { ensureRoot } from './root.ts';
 import { bootUml } from './uml.ts';
 
 const root = await ensureRoot(console.log);
 if (root.ok) {
-  const out = join(cacheDirectory(), 'demo');
+  const out = outDirectory('demo');
   console.log(
     'Booting a kernel of our own, so that this machine’s network is left alone (some 15 s in all) …',
   );

@@ -5,11 +5,13 @@
  *   npm run lab -- a b                   those whose file begins with these letters
  *   npm run lab -- --report FILE         writes {"passed": N, "failed": N} as well
  *   npm run lab -- --exec 'COMMAND'      runs COMMAND in the kernel instead, from the checkout's root
+ *   … --out DIRECTORY --timeout SECONDS  where the logs go, and when the kernel is stopped
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cacheDirectory, ensureRoot } from './root.ts';
+import { outDirectory } from './out.ts';
+import { ensureRoot } from './root.ts';
 import { bootUml } from './uml.ts';
 
 interface Report {
@@ -27,9 +29,6 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const out = resolve(
-  values.out ?? join(cacheDirectory(), values.exec === undefined ? 'last' : `exec-${process.pid}`),
-);
 const root = await ensureRoot(console.log);
 if (!root.ok) {
   console.log(`The lab did not run: ${root.why}`);
@@ -38,13 +37,12 @@ if (!root.ok) {
 } else if (values.exec !== undefined) {
   const ran = await bootUml({
     root: root.directory,
-    out,
+    out: outOf('exec'),
     command: `cd /oe && export PATH="/oe/node_modules/node/bin:$PATH"\n${values.exec}\n`,
     timeoutMs: Number(values.timeout) * 1000,
     line: console.log,
   });
   if (ran.trouble !== undefined) console.error(ran.trouble);
-  if (values.out === undefined) rmSync(out, { recursive: true, force: true });
   process.exitCode = ran.code ?? 1;
 } else {
   process.exitCode = await scenarios(root.directory);
@@ -62,8 +60,7 @@ async function scenarios(directory: string): Promise<number> {
     console.error(`No scenario begins with ${positionals.join(' or ')}.`);
     return 64;
   }
-  rmSync(out, { recursive: true, force: true });
-  mkdirSync(out, { recursive: true });
+  const out = outOf('last');
   console.log(`Booting the lab's kernel for ${names.length} scenarios (logs and recordings in ${out}) …`);
   const ran = await bootUml({
     root: directory,
@@ -73,7 +70,7 @@ async function scenarios(directory: string): Promise<number> {
     line: console.log,
   });
   if (ran.trouble !== undefined) console.error(ran.trouble);
-  const result = readReport();
+  const result = readReport(join(out, 'result.json'));
   // A scenario that the kernel never came to counts as failed.
   const failed = Math.max(result.failed, names.length - result.passed);
   report({ passed: result.passed, failed });
@@ -81,9 +78,13 @@ async function scenarios(directory: string): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-function readReport(): Report {
+function outOf(kind: 'last' | 'exec'): string {
+  return values.out === undefined ? outDirectory(kind) : resolve(values.out);
+}
+
+function readReport(file: string): Report {
   try {
-    return JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')) as Report;
+    return JSON.parse(readFileSync(file, 'utf8')) as Report;
   } catch {
     return { passed: 0, failed: 0 };
   }

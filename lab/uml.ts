@@ -40,6 +40,7 @@ export async function bootUml(boot: Boot): Promise<BootResult> {
   writeFileSync(join(boot.out, 'command'), boot.command);
   const exitCode = join(boot.out, 'exit-code');
   rmSync(exitCode, { force: true });
+  rmSync(join(boot.out, 'result.json'), { force: true });
   // Covered in a mount namespace of each kernel's own: several may use it at once.
   const mountPoint = join(cacheDirectory(), 'mount');
   mkdirSync(mountPoint, { recursive: true });
