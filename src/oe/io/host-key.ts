@@ -93,6 +93,12 @@ export function loadHostKey(path: string): HostKey | undefined {
   return { privateKey, publicKey: publicKeyFrom(privateKey, path) };
 }
 
+/** A key that is kept nowhere. */
+export function scratchKey(): HostKey {
+  const privateKey = generate('ed25519');
+  return { privateKey, publicKey: publicKeyFrom(privateKey, 'a scratch key') };
+}
+
 /** The public half in the form in which DNS publishes it. */
 export function publicKeyFrom(privateKey: KeyObject, path: string): PublicKey {
   const jwk = createPublicKey(privateKey).export({ format: 'jwk' });
