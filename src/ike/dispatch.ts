@@ -2,7 +2,7 @@ import type { Endpoint } from '../net/address.ts';
 import type { PublicKey } from '../net/public-key.ts';
 import { onAnswerSpi, settleChild } from './answer-child.ts';
 import { onChildSpi, onNoChildSpi, onOwnChildRefused } from './create-child.ts';
-import { endSession } from './ending.ts';
+import { endSession, partWith } from './ending.ts';
 import { receive, repeatRequest, settleRequest } from './exchange.ts';
 import { answerWhileDead } from './informational.ts';
 import {
@@ -210,7 +210,8 @@ function onRetransmit(session: Session): void {
     case 'authAwaited':
     case 'standing':
       tell(session, 'the peer does not answer any longer');
-      endSession(session, 'the peer does not answer any longer');
+      // If only its answers were lost, it hears that we are gone.
+      partWith(session, 'the peer does not answer any longer');
       return;
     default:
       phase satisfies never;

@@ -229,6 +229,7 @@ export function advance(session: Session): void {
   const offered = espProposals(host.options.suites, firstSpi.spi);
   // Only where we prove who we are, and no other IKE SA with the peer stands (§2.4, RFC 7619 §2.4).
   const initialContact = proof.identified && !host.hasOther(session);
+  session.identified = proof.identified;
   session.phase = {
     phase: 'authSent',
     secrets,

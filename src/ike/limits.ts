@@ -53,9 +53,9 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   retransmitMs: 500,
-  retransmitCeilingMs: 16_000,
-  transmissions: 6,
-  transmissionsEstablished: 8,
+  retransmitCeilingMs: 8_000,
+  transmissions: 7,
+  transmissionsEstablished: 12,
   transmissionsIdentified: 3,
   refusalGraceMs: 1_000,
   cookieRounds: 3,

@@ -15,8 +15,8 @@ import { probe } from './standing.ts';
  * Two hosts that look each other up at the same time cross: each is initiator of one IKE SA. RFC 7296 has a rule for
  * rekeys only (§2.8). Ours: both are finished, then the one with the lowest of the four nonces stays and the
  * *initiator* of the other deletes it after a grace, when traffic has found the one that stays. An IKE SA in which
- * the peer is authenticated is better than one in which it is not; as only initiators delete, both sides can
- * disagree about that without losing both.
+ * more of the two have proved themselves is better, which both see alike; and none goes that holds the only proof of
+ * the peer.
  */
 export class Pairs {
   readonly #pairs = new Map<string, Set<Session>>();
@@ -60,7 +60,8 @@ export class Pairs {
   /** A child stands in `session`: says which IKE SAs of the pair are to go. */
   settle(session: Session): void {
     const all = this.of(pairOf(session)).filter((s) => liveChildOf(s) !== undefined);
-    const best = all.some(isAuthenticated) ? all.filter(isAuthenticated) : all;
+    const most = Math.max(...all.map(proofs));
+    const best = all.filter((s) => proofs(s) === most);
     const kept = best.reduce((a, b) => (compareOctets(lowestNonce(b), lowestNonce(a)) < 0 ? b : a));
     for (const other of all) {
       if (other === kept) {
@@ -131,6 +132,11 @@ export function liveChildOf(session: Session): Child | undefined {
 
 export function isAuthenticated({ phase }: Session): boolean {
   return phase.phase === 'standing' && phase.peerAuth.kind === 'key';
+}
+
+/** How many of the two ends have proved who they are; both ends count the same. */
+function proofs(session: Session): number {
+  return (isAuthenticated(session) ? 1 : 0) + (session.identified ? 1 : 0);
 }
 
 /** A peer may prove different keys for different names; each name counts its own only. */

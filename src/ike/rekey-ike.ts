@@ -174,6 +174,7 @@ function succeed(old: Session, phase: Standing, to: Successor): void {
     },
   );
   session.trusted = old.trusted;
+  session.identified = old.identified;
   for (const [spi, child] of old.children) session.children.set(spi, child);
   old.children.clear();
   tell(session, `IKE SA rekeyed: ${describeIkeSuite(suite)}`);

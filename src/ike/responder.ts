@@ -210,6 +210,7 @@ function onProof(
   const own = proveOurselves(secrets, 'responder', host.options.identity, session.local.address);
   const taken = take(payloads, shapes.authRequest);
   const { SA, TSi, TSr } = taken.ok ? taken.value : {};
+  session.identified = own.identified;
   const prefix: InnerPayload[] = [own.id, own.auth];
   const { nonceI, nonceR } = secrets;
   const verdict =

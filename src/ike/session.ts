@@ -39,6 +39,8 @@ export interface Session {
   require: 'authenticated' | 'any';
   /** Initiator: not to be told who we are (the peer has refused that, or kept silent about it). */
   readonly anonymous: boolean;
+  /** We have proved who we are in it. */
+  identified: boolean;
   /** Whose attempts it serves. */
   readonly attempts: Set<Attempt>;
   /** Initiator: the inbound SPI of the first child, asked for early; `asked` until the kernel has answered. */
@@ -334,6 +336,7 @@ export function newSession(
     trusted: undefined,
     require: options.require ?? 'any',
     anonymous: options.anonymous ?? false,
+    identified: false,
     attempts: new Set(),
     firstSpi: { state: 'none' },
     unwanted: false,

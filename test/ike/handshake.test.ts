@@ -231,13 +231,13 @@ describe('the first exchange', () => {
     expect(a.endpoint.counts.sessions).toBe(0);
   });
 
-  test('no answer: six transmissions with doubling pauses, then the attempt fails', () => {
+  test('no answer: seven transmissions with growing pauses, then the attempt fails', () => {
     const { world, a, b, key } = pair('Ed25519');
     world.network = () => [];
     const attempt = a.initiate(b, [key]);
     world.pass(60_000);
     const start = world.sent[0]?.at ?? 0;
-    expect(world.sent.map((d) => d.at - start)).toEqual([0, 500, 1_500, 3_500, 7_500, 15_500]);
+    expect(world.sent.map((d) => d.at - start)).toEqual([0, 500, 1_500, 3_500, 7_500, 15_500, 23_500]);
     expect(a.failed).toMatchObject([{ attempt, code: 'no-reply' }]);
     expect(a.endpoint.deadline).toBeUndefined();
   });
