@@ -7,7 +7,8 @@ import type { LogEvent } from '../log.ts';
 import type { Endpoint, IpAddress } from '../net/address.ts';
 import type { Random } from '../random.ts';
 import type { Gate } from './gate.ts';
-import type { Moment, Peer, Peers } from './peers.ts';
+import type { Moment, Peer } from './peer.ts';
+import type { Peers } from './peers.ts';
 import type { Policy } from './policy.ts';
 
 /** What an {@link Agent} is made from; nothing of it changes while it runs. */

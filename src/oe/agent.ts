@@ -14,9 +14,11 @@ import { formatPrefix, hostPrefix } from '../net/prefix.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
 import { exemption } from './exempt.ts';
-import { Gate, type LookupRecord, type Outcome } from './gate.ts';
+import { Gate } from './gate.ts';
+import type { LookupRecord, Outcome } from './lookup.ts';
 import { PeerKeys } from './peer-keys.ts';
-import { defaultPeerLimits, Peers, type Moment } from './peers.ts';
+import type { Moment } from './peer.ts';
+import { defaultPeerLimits, Peers } from './peers.ts';
 import { admitsPeer, decideInbound, insistsByName, prefixRules } from './policy.ts';
 
 /**

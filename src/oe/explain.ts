@@ -8,9 +8,8 @@ import { formatAddress, type IpAddress } from '../net/address.ts';
 import { describePublicKey } from '../net/public-key.ts';
 import type { Instant } from '../time.ts';
 import type { AgentView } from './agent-types.ts';
-import type { LookupRecord, LookupVerdict } from './gate.ts';
-import type { Moment, Peer } from './peers.ts';
-import { provedBy } from './peers.ts';
+import type { LookupRecord, LookupVerdict } from './lookup.ts';
+import { provedBy, type Moment, type Peer } from './peer.ts';
 import type { Reason } from './plan.ts';
 import { decide } from './policy.ts';
 import {

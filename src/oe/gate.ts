@@ -3,9 +3,10 @@ import { nameText, type NameKey } from '../dns/name.ts';
 import type { Question } from '../dns/message.ts';
 import type { RRset } from '../dns/rrset.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../dns/types.ts';
-import { addressOf, formatAddress, type IpAddress } from '../net/address.ts';
+import { formatAddress, type IpAddress } from '../net/address.ts';
 import { earliest, later, type Deadline, type Instant } from '../time.ts';
-import type { Moment, Peer, Peers } from './peers.ts';
+import type { Moment, Peer } from './peer.ts';
+import type { Peers } from './peers.ts';
 import {
   keysFrom,
   planOf,
@@ -17,6 +18,18 @@ import {
   type Reason,
   type WantedAddress,
 } from './plan.ts';
+import { addressesIn, hasAddresses, keyTtl, ordered } from './addresses.ts';
+import {
+  deadlineOf,
+  from,
+  lookupKey,
+  releaseText,
+  step,
+  type Lookup,
+  type LookupRecord,
+  type Outcome,
+} from './lookup.ts';
+import { blockRefused, overdueReason, remedyFor, sharedWithPrivate } from './reasons.ts';
 import { decide, mayProtect, type Policy } from './policy.ts';
 import { counted, duration, listed } from './text.ts';
 
@@ -568,61 +581,6 @@ export interface GateOptions {
   readonly unavailable: (address: IpAddress) => string | undefined;
 }
 
-export type Outcome =
-  | {
-      readonly kind: 'answer';
-      readonly resolution: Resolution;
-      /** Without the addresses to which nothing may pass; for clients that do not validate. */
-      readonly reduced: Resolution | undefined;
-      /** Seconds; shorter than the records say, because we want to be asked again soon. */
-      readonly ttlLimit?: number;
-    }
-  | {
-      readonly kind: 'refuse';
-      readonly rcode: number;
-      readonly ede: { readonly code: number; readonly text: string };
-    };
-
-export type LookupVerdict =
-  | { readonly state: 'encrypted'; readonly address: IpAddress }
-  | { readonly state: 'clear' | 'blocked' | 'failed'; readonly reason: Reason }
-  | { readonly state: 'empty' };
-
-/** What `oe why` reads; the values of one lookup, kept. */
-export interface LookupRecord {
-  readonly question: Question;
-  readonly at: Moment;
-  readonly steps: readonly { readonly at: Instant; readonly text: string }[];
-  readonly resolution: Resolution | undefined;
-  readonly keyResolution: Resolution | undefined;
-  readonly plan: Plan | undefined;
-  readonly verdict: LookupVerdict | undefined;
-  readonly released: Instant | undefined;
-}
-
-interface Lookup extends LookupRecord {
-  readonly key: string;
-  readonly checkingDisabled: boolean;
-  waiters: number[];
-  readonly steps: { at: Instant; text: string }[];
-  resolution: Resolution | undefined;
-  addressId: number | undefined;
-  keyId: number | undefined;
-  keyResolution: Resolution | undefined;
-  keyState: 'notWanted' | 'knownInsecure' | 'asking' | 'late' | 'known';
-  readonly arrived: { addresses: readonly IpAddress[]; key: boolean };
-  /** Addresses to which IKE_SA_INIT left before the key was proved. */
-  readonly early: Map<string, IpAddress>;
-  readonly evidence: Map<string, readonly IpAddress[]>;
-  readonly evidenceAsked: Set<string>;
-  readonly evidenceIds: Set<number>;
-  plan: Plan | undefined;
-  waitUntil: Instant | undefined;
-  keyWaitUntil: Instant | undefined;
-  verdict: LookupVerdict | undefined;
-  released: Instant | undefined;
-}
-
 type Pending =
   | { readonly lookup: Lookup; readonly what: 'address' | 'key' }
   | { readonly lookup: Lookup; readonly what: 'evidence'; readonly evidence: string };
@@ -651,88 +609,6 @@ const recordsKept = 1_024;
 const muteMs = 60_000;
 const muteNames = 1_024;
 
-/** What to do about a failed negotiation. */
-export function remedyFor(code: string, address: string): string {
-  switch (code) {
-    case 'no-reply':
-      return `Check that ${address} runs an IKE daemon and that UDP 500 and 4500 pass on the way; \`oe doctor\` checks this side.`;
-    case 'no-route':
-      return 'Check the routes of this host (`ip route get`).';
-    default:
-      return `See \`oe why ${address}\` for the negotiation, and the log of the peer.`;
-  }
-}
-
-function lookupKey(question: Question, checkingDisabled: boolean): string {
-  return `${question.type}:${question.class}:${checkingDisabled ? 'cd' : ''}:${question.name}`;
-}
-
-function hasAddresses(type: number): boolean {
-  return type === Type.A || type === Type.AAAA;
-}
-
-/** The addresses of A and AAAA RRsets. */
-export function addressesIn(answer: readonly RRset[]): IpAddress[] {
-  return answer.flatMap((s) => {
-    if (s.type === Type.A) return s.rdatas.flatMap((r) => (r.length === 4 ? (addressOf(r) ?? []) : []));
-    return s.type === Type.AAAA ? s.rdatas.flatMap((r) => (r.length === 16 ? (addressOf(r) ?? []) : [])) : [];
-  });
-}
-
-/** The same answer with its addresses in this order; with `only`, without all others. */
-function ordered(resolution: Resolution, addresses: readonly IpAddress[], only = false): Resolution {
-  const place = new Map(addresses.map((a, i) => [formatAddress(a), i]));
-  const placeOf = (rdata: Uint8Array): number => {
-    const address = addressOf(rdata);
-    return (address && place.get(formatAddress(address))) ?? Number.POSITIVE_INFINITY;
-  };
-  const answer = resolution.answer.flatMap((s): RRset[] => {
-    if (s.type !== Type.A && s.type !== Type.AAAA) return [s];
-    if (s.rdatas.length < 2)
-      return only && s.rdatas.every((r) => placeOf(r) === Number.POSITIVE_INFINITY) ? [] : [s];
-    const rdatas = s.rdatas
-      .map((rdata) => ({ rdata, at: placeOf(rdata) }))
-      .filter((r) => !only || r.at !== Number.POSITIVE_INFINITY)
-      .sort((a, b) => (a.at === b.at ? 0 : a.at - b.at))
-      .map((r) => r.rdata);
-    return rdatas.length === 0 ? [] : [{ ...s, rdatas }];
-  });
-  return { ...resolution, answer };
-}
-
-function overdueReason(address: IpAddress | undefined): Reason {
-  const text = address === undefined ? 'The peer' : formatAddress(address);
-  return {
-    code: 'no-reply',
-    why: `${text} publishes a key, and no protection came about in time.`,
-    remedy: remedyFor('no-reply', text),
-  };
-}
-
-function blockRefused(peer: Peer): Reason {
-  return {
-    code: 'block-refused',
-    why: `The kernel took no block for ${peer.text}, so nothing is said about it.`,
-    remedy: 'See the log and `oe doctor`.',
-  };
-}
-
-/** Seconds for which the key RRset may be kept, as the resolver says it now. */
-function keyTtl(resolution: Resolution | undefined): number {
-  const ttls = resolution?.answer.map((s) => s.ttl) ?? [];
-  return ttls.length === 0 ? 0 : Math.min(...ttls);
-}
-
-function sharedWithPrivate(peer: Peer): Reason {
-  const claim = peer.claims.find((c) => c.insist);
-  return {
-    code: 'address-private',
-    why: `${peer.text} is also the address of ${claim === undefined ? 'a name' : nameText(claim.name)} to which nothing may pass in the clear.`,
-    remedy: 'Make the rules of both names agree.',
-    ede: Ede.BLOCKED,
-  };
-}
-
 /** Whether it takes another answer to know what came of asking for keys. */
 function isOpen(
   finding: KeyFinding | 'asking' | undefined,
@@ -742,35 +618,6 @@ function isOpen(
 
 function insecureZone(resolution: Resolution | undefined): string {
   return resolution?.verdict.status === 'insecure' ? resolution.verdict.from : 'it lies in';
-}
-
-function deadlineOf(lookup: Lookup): Deadline | undefined {
-  if (lookup.released !== undefined) return undefined;
-  const at = lookup.plan ? lookup.waitUntil : lookup.keyWaitUntil;
-  return at === undefined ? undefined : { at, why: 'gate' };
-}
-
-function step(lookup: Lookup, at: Moment, text: string): void {
-  lookup.steps.push({ at: at.now, text });
-}
-
-function from(resolution: Resolution): string {
-  return resolution.fromCache ? ' (from the cache)' : '';
-}
-
-function releaseText(lookup: Lookup, outcome: Outcome, at: Moment): string {
-  const after = `after ${duration(at.now - lookup.at.now)}`;
-  if (outcome.kind === 'refuse') return `${rcodeName(outcome.rcode)} ${after}: ${outcome.ede.text}`;
-  switch (lookup.verdict?.state) {
-    case 'encrypted':
-      return `answer released ${after}: the kernel has the SA with ${formatAddress(lookup.verdict.address)}`;
-    case 'clear':
-      return `answer released ${after} in the clear: ${lookup.verdict.reason.why}`;
-    case 'failed':
-      return `answer released ${after}: ${lookup.verdict.reason.why}`;
-    default:
-      return `answer released ${after}`;
-  }
 }
 
 /** Adds to a map that keeps only the latest. */

@@ -5,7 +5,7 @@ import { Class, Type } from '../dns/types.ts';
 import { addressOf, formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import type { PublicKey } from '../net/public-key.ts';
 import { toLatin1 } from '../wire/octets.ts';
-import { addressesIn } from './gate.ts';
+import { addressesIn } from './addresses.ts';
 import { keysFrom } from './plan.ts';
 import { printable } from './text.ts';
 

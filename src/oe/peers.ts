@@ -4,6 +4,15 @@ import { nameText, type NameKey } from '../dns/name.ts';
 import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { samePublicKey, type PublicKey } from '../net/public-key.ts';
 import { later, type Instant, type WallSeconds } from '../time.ts';
+import {
+  provedBy,
+  type Attempt,
+  type Claim,
+  type Failure,
+  type Moment,
+  type Peer,
+  type Standing,
+} from './peer.ts';
 import { duration } from './text.ts';
 
 /**
@@ -362,12 +371,6 @@ export class Peers {
   }
 }
 
-/** Monotonic and wall-clock time of one input. */
-export interface Moment {
-  readonly now: Instant;
-  readonly wall: WallSeconds;
-}
-
 /** What the table asks of the agent. */
 export interface PeersDoors {
   endpoint(input: EndpointInput): void;
@@ -404,85 +407,6 @@ export const defaultPeerLimits: PeerLimits = {
 const claimsPerPeer = 8;
 const keysPerAttempt = 32;
 const storySteps = 64;
-
-/** What a name says of an address that it leads to. */
-export interface Claim {
-  readonly name: NameKey;
-  /** Proved by DNSSEC; empty: it publishes none that can be used. */
-  readonly keys: readonly PublicKey[];
-  /** The keys are worth nothing from then on: TTL and signatures have run out. */
-  readonly until: Instant;
-  /** Its rule is `private`. */
-  readonly insist: boolean;
-}
-
-/** One address; owned by {@link Peers}, read by status and why. */
-export interface Peer {
-  readonly address: IpAddress;
-  readonly text: string;
-  /** The names that led here, latest first. */
-  claims: readonly Claim[];
-  /** A rule says that nothing may pass unprotected. */
-  insist: boolean;
-  /** How far the kernel's block is that `insist` wants. */
-  block: 'none' | 'asked' | 'stands' | 'refused';
-  asking: boolean;
-  source: { readonly local: IpAddress; readonly until: Instant } | undefined;
-  attempt: Attempt | undefined;
-  /** The first of them carries what we send. */
-  live: readonly LiveChild[];
-  failure: Failure | undefined;
-  /** How long a handshake with it takes, ms, averaged. */
-  tookMs: number | undefined;
-  /** Until then nobody asks whether the SAs still have their other end. */
-  sureUntil: Instant;
-  /** When its present state began. */
-  since: WallSeconds;
-  readonly story: PeerStep[];
-}
-
-export interface Attempt {
-  readonly id: number;
-  readonly at: Instant;
-  /** Undefined: IKE_AUTH waits for them. */
-  keys: readonly PublicKey[] | undefined;
-  begun: boolean;
-}
-
-export interface LiveChild {
-  readonly child: ChildSa;
-  readonly peerAuth: PeerAuth;
-  readonly suite: string;
-  readonly since: WallSeconds;
-}
-
-export interface Failure {
-  readonly code: string;
-  readonly why: string;
-  /** The attempt still runs, but nobody waits for it any longer. */
-  readonly overdue: boolean;
-  /** With which keys it was tried. */
-  readonly keys: readonly PublicKey[] | undefined;
-  readonly count: number;
-  readonly at: WallSeconds;
-  /** Until then nobody waits, and nothing new is tried. */
-  readonly until: Instant;
-}
-
-export interface PeerStep {
-  readonly at: Instant;
-  readonly text: string;
-}
-
-export type Standing =
-  | { readonly kind: 'protected'; readonly live: LiveChild }
-  | { readonly kind: 'negotiating' }
-  | { readonly kind: 'failed'; readonly failure: Failure }
-  | { readonly kind: 'none' };
-
-export function provedBy(peerAuth: PeerAuth, keys: readonly PublicKey[]): boolean {
-  return peerAuth.kind === 'key' && keys.some((k) => samePublicKey(k, peerAuth.key));
-}
 
 function isBackedOff(peer: Peer, now: Instant): boolean {
   return peer.failure !== undefined && peer.failure.until > now;

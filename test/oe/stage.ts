@@ -9,8 +9,10 @@ import type { ChildSa, PeerAuth } from '../../src/ike/child.ts';
 import type { EndpointInput } from '../../src/ike/endpoint.ts';
 import { formatAddress, parseAddress, type IpAddress } from '../../src/net/address.ts';
 import type { PublicKey } from '../../src/net/public-key.ts';
-import { Gate, type Outcome } from '../../src/oe/gate.ts';
-import { defaultPeerLimits, Peers, type Moment } from '../../src/oe/peers.ts';
+import { Gate } from '../../src/oe/gate.ts';
+import type { Outcome } from '../../src/oe/lookup.ts';
+import type { Moment } from '../../src/oe/peer.ts';
+import { defaultPeerLimits, Peers } from '../../src/oe/peers.ts';
 import { parseMatch, type Group, type Policy, type Rule } from '../../src/oe/policy.ts';
 import { instant, wallSeconds } from '../../src/time.ts';
 

@@ -1,6 +1,6 @@
 import { Type } from '../../src/dns/types.ts';
 import { addressOf, sameAddress, type IpAddress } from '../../src/net/address.ts';
-import type { Peer } from '../../src/oe/peers.ts';
+import type { Peer } from '../../src/oe/peer.ts';
 import { sameOctets } from '../../src/wire/octets.ts';
 import { bogusName } from './internet.ts';
 import type { Answered, Host, World } from './world.ts';

@@ -1,0 +1,47 @@
+import { nameText } from '../dns/name.ts';
+import { Ede } from '../dns/types.ts';
+import { formatAddress, type IpAddress } from '../net/address.ts';
+import type { Peer } from './peer.ts';
+import type { Reason } from './plan.ts';
+
+/** What to do about a failed negotiation. */
+export function remedyFor(code: string, address: string): string {
+  switch (code) {
+    case 'no-reply':
+      return `Check that ${address} runs an IKE daemon and that UDP 500 and 4500 pass on the way; \`oe doctor\` checks this side.`;
+    case 'no-route':
+      return 'Check the routes of this host (`ip route get`).';
+    default:
+      return `See \`oe why ${address}\` for the negotiation, and the log of the peer.`;
+  }
+}
+
+/** The time for the negotiation is up. */
+export function overdueReason(address: IpAddress | undefined): Reason {
+  const text = address === undefined ? 'The peer' : formatAddress(address);
+  return {
+    code: 'no-reply',
+    why: `${text} publishes a key, and no protection came about in time.`,
+    remedy: remedyFor('no-reply', text),
+  };
+}
+
+/** Under `private` no address is given out that the kernel does not block. */
+export function blockRefused(peer: Peer): Reason {
+  return {
+    code: 'block-refused',
+    why: `The kernel took no block for ${peer.text}, so nothing is said about it.`,
+    remedy: 'See the log and `oe doctor`.',
+  };
+}
+
+/** Another name of the address is `private`, and the kernel knows only addresses. */
+export function sharedWithPrivate(peer: Peer): Reason {
+  const claim = peer.claims.find((c) => c.insist);
+  return {
+    code: 'address-private',
+    why: `${peer.text} is also the address of ${claim === undefined ? 'a name' : nameText(claim.name)} to which nothing may pass in the clear.`,
+    remedy: 'Make the rules of both names agree.',
+    ede: Ede.BLOCKED,
+  };
+}
