@@ -5,7 +5,7 @@ import { Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { Forwarding } from './forwarding.ts';
 import { before, changing, covers, exampleWorld, servfail, without } from './scenes.ts';
 import type { SignedWorld } from './zone.ts';
-import { address, dsRdata, key, signingKey, wire } from './zone.ts';
+import { address, dsRdata, key, signingDate, signingKey, wire } from './zone.ts';
 
 const cut = ['NSEC', 'NSEC3', 'opt-out'] as const;
 const parent = {
@@ -355,6 +355,37 @@ test('an anchor below an unsigned zone holds, and nobody above can speak for it'
   const net = new Forwarding(anchors, world);
   net.ask('www.unsigned.org');
   expect(net.ask('www.island.unsigned.org')).toMatchObject(servfail);
+});
+
+test('an unsigned zone above an anchor cannot make its names insecure by signing them', () => {
+  const world = exampleWorld({}, {}, { name: 'island.unsigned.org', signed: true })
+    .add('www.island.unsigned.org', Type.A, address('192.0.2.5'))
+    .spoil('www.island.unsigned.org', Type.A, { signer: 'unsigned.org' });
+  const anchors = [...world.anchors(), ...world.anchors('island.unsigned.org')];
+  expect(new Forwarding(anchors, world).ask('www.island.unsigned.org')).toMatchObject(servfail);
+});
+
+test('zones below an anchor that lies in an unsigned zone are secure', () => {
+  const world = exampleWorld(
+    {},
+    {},
+    { name: 'island.unsigned.org', signed: true },
+    { name: 'child.island.unsigned.org', signed: true },
+  ).add('www.child.island.unsigned.org', Type.A, address('192.0.2.5'));
+  const net = new Forwarding([...world.anchors(), ...world.anchors('island.unsigned.org')], world);
+  net.ask('www.unsigned.org');
+  expect(net.ask('www.child.island.unsigned.org').verdict.status).toBe('secure');
+});
+
+test('keys are trusted no longer than the signatures behind them', () => {
+  const world = exampleWorld().spoil('example.org', Type.DNSKEY, { expiration: signingDate + 100 });
+  const net = before(world);
+  expect(net.ask('www.example.org').verdict.status).toBe('secure');
+  net.wall = (signingDate + 200) as typeof net.wall;
+  expect(net.ask('www.example.org', Type.IPSECKEY)).toMatchObject({
+    ...servfail,
+    ede: { code: Ede.SIGNATURE_EXPIRED },
+  });
 });
 
 test('a signed denial of a name below an anchor is a secure NXDOMAIN', () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ResourceRecord } from '../../src/dns/message.ts';
+import { nsecProof } from '../../src/dns/dnssec/nsec.ts';
 import { nameText } from '../../src/dns/name.ts';
 import { Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { before, changing, covers, exampleWorld, servfail, without } from './scenes.ts';
@@ -161,6 +162,41 @@ for (const [denial, spec] of kinds) {
     expect(net.ask('www.example.org', Type.AAAA).fromCache).toBe(false);
   });
 }
+
+test.each(kinds)(
+  '%s: a record at a zone cut proves nothing about names below it (RFC 6840 §4.1)',
+  (_, spec) => {
+    const make = (): SignedWorld =>
+      exampleWorld(spec, {}, { name: 'sub.example.org' }).add(
+        'www.sub.example.org',
+        Type.A,
+        address('192.0.2.1'),
+      );
+    const authority = [
+      ...soaOf(make()),
+      ...['sub.example.org', 'www.sub.example.org', '*.sub.example.org'].flatMap((n) =>
+        make().denialAt(n, 'example.org'),
+      ),
+    ];
+    const world = make().tamper(
+      changing('www.sub.example.org', Type.A, (m) => ({
+        ...m,
+        rcode: Rcode.NXDOMAIN,
+        answer: [],
+        authority,
+      })),
+    );
+    expect(before(world).ask('www.sub.example.org')).toMatchObject(servfail);
+  },
+);
+
+test('a record with the SOA bit does not deny DS: it is of the child (RFC 4035 §5.2)', () => {
+  const [owner, next] = [key('example.org'), key('zzz.org')];
+  const at = (types: number[]): string =>
+    nsecProof(key('org'), [{ owner, next, types: new Set(types) }]).cut(owner).kind;
+  expect(at([Type.NS, Type.SOA])).toBe('unproved');
+  expect(at([Type.NS])).toBe('noData');
+});
 
 test('an NSEC whose next name lies outside of its zone proves nothing', () => {
   const world = exampleWorld();

@@ -6,7 +6,7 @@ import { Budget } from '../../src/dns/dnssec/budget.ts';
 import { dsDigest, importKey, nsec3Hash } from '../../src/dns/dnssec/crypto.ts';
 import { keyTag } from '../../src/dns/dnssec/keytag.ts';
 import { decodeDnskey, decodeDs, decodeNsec, decodeNsec3, decodeRrsig } from '../../src/dns/dnssec/rdata.ts';
-import { checkSignatures, type SignatureCheck } from '../../src/dns/dnssec/signature.ts';
+import { checkSignatures, type SignatureCheck, type ZoneKey } from '../../src/dns/dnssec/signature.ts';
 import { octetsOfName } from '../../src/dns/name.ts';
 import { Class, Type, typeOf } from '../../src/dns/types.ts';
 import { wallSeconds } from '../../src/time.ts';
@@ -268,10 +268,42 @@ test.each([
   expect(dnskey.ok && importKey(dnskey.value)).toBeUndefined();
 });
 
-function check(example: Example, wall: number): SignatureCheck {
+test('of keys with one tag 4 are tried, and 32 signatures that are wrong end a lookup (KeyTrap)', () => {
+  const [wrong, right] = examples.filter((e) => e.algorithm === 15);
+  if (!wrong || !right) throw new Error('no examples');
+  const colliding = { ...zoneKey(wrong), dnskey: { ...zoneKey(wrong).dnskey, tag: right.tag } };
+  const judge = (wrongs: number, budget: Budget): SignatureCheck =>
+    check(
+      right,
+      right.inception,
+      [...Array.from({ length: wrongs }, () => colliding), zoneKey(right)],
+      budget,
+    );
+  expect(judge(3, new Budget()).ok).toBe(true);
+  expect(judge(4, new Budget()).ok).toBe(false);
+  const budget = new Budget();
+  for (let i = 0; i < 8; i++) judge(4, budget);
+  expect(budget.exhausted).toBe(false);
+  expect(judge(0, budget)).toMatchObject({
+    ok: false,
+    why: expect.stringContaining('too many signatures') as string,
+  });
+  expect(budget.exhausted).toBe(true);
+});
+
+function zoneKey(example: Example): ZoneKey {
   const dnskey = decodeDnskey(dnskeyRdata(example.flags, example.algorithm, fromBase64(example.publicKey)));
   const verifyKey = dnskey.ok ? importKey(dnskey.value) : undefined;
   if (!dnskey.ok || !verifyKey) throw new Error('the key of the example is not read');
+  return { dnskey: dnskey.value, verifyKey };
+}
+
+function check(
+  example: Example,
+  wall: number,
+  keys = [zoneKey(example)],
+  budget = new Budget(),
+): SignatureCheck {
   const rrsig = concatOctets(
     encoded((w) => {
       w.u16(example.type);
@@ -294,8 +326,7 @@ function check(example: Example, wall: number): SignatureCheck {
     rdatas: [rdata],
     signatures: [rrsig],
   };
-  const keys = [{ dnskey: dnskey.value, verifyKey }];
-  return checkSignatures(set, key(example.zone), keys, wallSeconds(wall), new Budget());
+  return checkSignatures(set, key(example.zone), keys, wallSeconds(wall), budget);
 }
 
 function digest(type: number, owner: string, rdata: Uint8Array): string {

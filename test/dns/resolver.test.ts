@@ -312,7 +312,7 @@ test('transfers, OPT and other classes are refused without asking anybody', () =
   expect(net.asked).toEqual([]);
 });
 
-test('a lookup asks at most 100 questions', () => {
+test('a lookup through very many labels ends after a bounded number of questions', () => {
   const world: SignedWorld = exampleWorld();
   const name = `${'a.'.repeat(110)}example.org`;
   // Everything below example.org seems to be there, unsigned, with proofs that lead ever further down.

@@ -69,6 +69,9 @@ export interface ZoneSpec {
   readonly minimum?: number;
   /** DS digest type in the parent. */
   readonly digest?: number;
+  /** Flags and protocol of its DNSKEY, 257 and 3 where nothing else is said. */
+  readonly keyFlags?: number;
+  readonly keyProtocol?: number;
 }
 
 /** How a signature is to be made wrong; what is left out stays as it should be. */
@@ -165,9 +168,10 @@ export class SignedWorld {
     return { dnskey: found.key.rdata, ds: found.ds };
   }
 
-  /** The NSEC or NSEC3 that matches or spans `name`, with its signature. */
-  denialAt(name: string): readonly ResourceRecord[] {
-    return this.#holder(key(name), Type.NSEC).denying(key(name));
+  /** The NSEC or NSEC3 that matches or spans `name`, with its signature, of the zone that holds it or another. */
+  denialAt(name: string, zone?: string): readonly ResourceRecord[] {
+    const from = zone === undefined ? this.#holder(key(name), Type.NSEC) : this.#zone(key(zone));
+    return from.denying(key(name));
   }
 
   /** An NSEC as the zone would sign it, whatever it says. */
@@ -179,9 +183,15 @@ export class SignedWorld {
     return this.signed(owner, Type.NSEC, [rdata]);
   }
 
-  /** Any RRset as the zone that holds `owner` would sign it; it does not get into the zone. */
-  signed(owner: string, type: number, rdatas: readonly Uint8Array[]): readonly ResourceRecord[] {
-    return this.#holder(key(owner), type).signed(key(owner), type, rdatas);
+  /** Any RRset as the zone that holds `owner`, or another, would sign it; it does not get into the zone. */
+  signed(
+    owner: string,
+    type: number,
+    rdatas: readonly Uint8Array[],
+    zone?: string,
+  ): readonly ResourceRecord[] {
+    const by = zone === undefined ? this.#holder(key(owner), type) : this.#zone(key(zone));
+    return by.signed(key(owner), type, rdatas);
   }
 
   /** The reply of the resolver that knows all zones; `transport` decides about truncation. */
@@ -286,7 +296,7 @@ class Zone {
   constructor(spec: ZoneSpec) {
     this.#spec = spec;
     this.name = key(spec.name);
-    this.key = signingKey(spec.name, spec.algorithm ?? Algorithm.ED25519);
+    this.key = signingKey(spec.name, spec.algorithm ?? Algorithm.ED25519, spec.keyFlags, spec.keyProtocol);
     const digest = spec.digest ?? Digest.SHA256;
     this.ds = spec.signed
       ? [dsRdata(this.key, digest, dsDigest(digest, this.name, this.key.rdata) ?? new Uint8Array(20))]
@@ -579,12 +589,12 @@ export interface SigningKey {
 const signingKeys = new Map<string, SigningKey>();
 const signatures = new Map<string, Uint8Array>();
 
-export function signingKey(zone: string, algorithm: number): SigningKey {
-  const id = `${algorithm} ${zone}`;
+export function signingKey(zone: string, algorithm: number, flags = 257, protocol = 3): SigningKey {
+  const id = `${algorithm} ${flags} ${protocol} ${zone}`;
   const known = signingKeys.get(id);
   if (known) return known;
   const { secret, publicKey } = keyPair(id, algorithm);
-  const rdata = dnskeyRdata(257, algorithm, publicKey);
+  const rdata = dnskeyRdata(flags, algorithm, publicKey, protocol);
   const made: SigningKey = {
     algorithm,
     tag: keyTag(rdata),
@@ -604,8 +614,13 @@ export function signingKey(zone: string, algorithm: number): SigningKey {
   return made;
 }
 
-export function dnskeyRdata(flags: number, algorithm: number, publicKey: Uint8Array): Uint8Array {
-  return concatOctets(new Uint8Array([flags >> 8, flags & 0xff, 3, algorithm]), publicKey);
+export function dnskeyRdata(
+  flags: number,
+  algorithm: number,
+  publicKey: Uint8Array,
+  protocol = 3,
+): Uint8Array {
+  return concatOctets(new Uint8Array([flags >> 8, flags & 0xff, protocol, algorithm]), publicKey);
 }
 
 /** DS RDATA that names `signing`, with any digest. */
