@@ -1,11 +1,11 @@
-import { formatEndpoint, parseAddress, sameAddress, type Endpoint, type IpAddress } from '../net/address.ts';
+import { sameAddress, type Endpoint, type IpAddress } from '../net/address.ts';
 import type { PublicKey } from '../net/public-key.ts';
 import type { LogEvent } from '../log.ts';
 import { randomUnit, type Random } from '../random.ts';
 import type { Deadline, Instant } from '../time.ts';
 import { sameOctets } from '../wire/octets.ts';
+import { Attempts } from './attempts.ts';
 import type { ChildSa, EspSuite, PeerAuth } from './child.ts';
-import { CookieJar } from './cookies.ts';
 import type { PrivateKey } from './crypto/signature.ts';
 import {
   onInstalled,
@@ -17,26 +17,15 @@ import {
   onTimer,
 } from './dispatch.ts';
 import { endSession, partWith } from './ending.ts';
-import { marked, nonEspMarker, sendLastWord, transmit } from './exchange.ts';
-import { advance, beginInit, isStale } from './initiator.ts';
+import { nonEspMarker, sendLastWord } from './exchange.ts';
+import { HalfOpen } from './half-open.ts';
 import { defaultLimits, type Limits } from './limits.ts';
-import { decodeHeader, decodeMessage, ikeSpiFrom, type IkeSpi, type Message } from './message.ts';
-import { Exchange, NotifyType, Protocol } from './numbers.ts';
-import { isAuthenticated, liveChildOf, pairKey, pairOf, Pairs, serves } from './pairs.ts';
-import { onInitRequest } from './responder.ts';
-import {
-  newSession,
-  secretsOf,
-  startTimer,
-  type Attempt,
-  type Child,
-  type Host,
-  type Phase,
-  type Session,
-  type SpiPurpose,
-} from './session.ts';
-import { findNotify } from './shapes.ts';
-import { isQuiet, onExpired, probe, runTasks } from './standing.ts';
+import { decodeHeader, decodeMessage, ikeSpiFrom, type IkeSpi } from './message.ts';
+import { Exchange, Protocol } from './numbers.ts';
+import { isAuthenticated, pairKey, pairOf, Pairs } from './pairs.ts';
+import { secretsOf, startTimer, type Child, type Host, type Session, type SpiPurpose } from './session.ts';
+import { onExpired, runTasks } from './standing.ts';
+import { Timetable } from './timetable.ts';
 
 /** The key with which this host proves itself. */
 export interface HostIdentity {
@@ -145,9 +134,11 @@ export type EndpointEffect =
  */
 export class IkeEndpoint {
   readonly #options: EndpointOptions;
-  readonly #limits: Limits;
   readonly #host: Host;
-  readonly #cookies: CookieJar;
+  readonly #attempts: Attempts;
+  readonly #halfOpen: HalfOpen;
+  readonly #pairs = new Pairs();
+  readonly #timetable = new Timetable();
   #effects: EndpointEffect[] = [];
   #now = 0 as Instant;
   #nextId = 1;
@@ -155,26 +146,22 @@ export class IkeEndpoint {
 
   /** By our SPI. */
   readonly #sessions = new Map<IkeSpi, Session>();
-  /** Responders by what a repeated IKE_SA_INIT has in common with the first. */
-  readonly #inits = new Map<string, Session>();
-  readonly #halfOpen = new Set<Session>();
-  readonly #pairs = new Pairs();
-  readonly #attempts = new Map<number, Attempt>();
+  /** Those that the input under way has to do with. */
+  readonly #touched = new Set<Session>();
   readonly #spiRequests = new Map<number, { readonly session: Session; readonly purpose: SpiPurpose }>();
   readonly #queries = new Map<number, Session>();
 
   constructor(options: EndpointOptions) {
     this.#options = options;
-    this.#limits = { ...defaultLimits, ...options.limits };
-    this.#cookies = new CookieJar(options.random);
-    this.#host = this.#hostOf();
+    this.#host = this.#hostOf({ ...defaultLimits, ...options.limits });
+    this.#attempts = new Attempts(this.#host, this.#pairs, (session) => this.#admit(session));
+    this.#halfOpen = new HalfOpen(this.#host);
   }
 
   handle(input: EndpointInput, now: Instant): readonly EndpointEffect[] {
     this.#now = now;
     this.#take(input);
-    // An input to one IKE SA may give others something to ask.
-    for (const session of this.#sessions.values()) if (session.tasks.length > 0) runTasks(session);
+    this.#follow();
     const effects = this.#effects;
     this.#effects = [];
     return effects;
@@ -182,11 +169,7 @@ export class IkeEndpoint {
 
   /** When `{ kind: 'tick' }` is next wanted, or undefined when nothing is due. */
   get deadline(): Deadline | undefined {
-    let first: Deadline | undefined;
-    for (const { timers } of this.#sessions.values()) {
-      for (const [why, at] of timers) if (first === undefined || at < first.at) first = { at, why };
-    }
-    return first;
+    return this.#timetable.first;
   }
 
   /** How many IKE SAs there are, and how many of them are not authenticated. */
@@ -197,13 +180,23 @@ export class IkeEndpoint {
   #take(input: EndpointInput): void {
     switch (input.kind) {
       case 'initiate':
-        this.#initiate(input);
+        if (this.#closed) {
+          this.#emit({
+            kind: 'failed',
+            attempt: input.attempt,
+            code: 'closing',
+            why: 'the agent is stopping',
+          });
+          return;
+        }
+        this.#attempts.initiate(input);
+        this.#touchPair(pairKey(input.local, input.peer));
         return;
       case 'keys':
-        this.#keys(input.attempt, input.keys);
+        this.#attempts.keys(input.attempt, input.keys);
         return;
       case 'abandon':
-        this.#abandon(input.attempt);
+        this.#attempts.abandon(input.attempt);
         return;
       case 'datagram':
         if (!this.#closed) this.#datagram(input.local, input.remote, input.octets);
@@ -213,6 +206,7 @@ export class IkeEndpoint {
         const request = this.#spiRequests.get(input.request);
         this.#spiRequests.delete(input.request);
         if (!request || request.session.phase.phase === 'dead') return;
+        this.#touched.add(request.session);
         if (input.kind === 'spiAllocated') onSpi(request.session, request.purpose, input.spi);
         else onNoSpi(request.session, request.purpose, input.why);
         return;
@@ -221,6 +215,7 @@ export class IkeEndpoint {
       case 'installFailed': {
         const found = this.#childOf(input.child);
         if (!found) return;
+        this.#touched.add(found.session);
         if (input.kind === 'installed') onInstalled(found.session, found.child);
         else onInstallFailed(found.session, found.child, input.why);
         return;
@@ -228,145 +223,51 @@ export class IkeEndpoint {
       case 'peerKeys': {
         const session = this.#queries.get(input.query);
         this.#queries.delete(input.query);
-        if (session) onKeysOfPeer(session, input.query, input.keys);
+        if (!session) return;
+        this.#touched.add(session);
+        onKeysOfPeer(session, input.query, input.keys);
         return;
       }
       case 'expired':
-        for (const session of this.#sessions.values()) onExpired(session, input.spi, input.hard);
+        for (const session of this.#sessions.values()) {
+          if (onExpired(session, input.spi, input.hard)) this.#touched.add(session);
+        }
         return;
       case 'close':
         this.#close();
         return;
       case 'tick':
-        this.#tick();
+        for (const session of this.#timetable.due(this.#now)) {
+          this.#touched.add(session);
+          this.#tick(session);
+        }
         return;
       default:
         input satisfies never;
     }
   }
 
-  #initiate(input: Extract<EndpointInput, { readonly kind: 'initiate' }>): void {
-    const attempt: Attempt = {
-      id: input.attempt,
-      pair: pairKey(input.local, input.peer),
-      require: input.require,
-      keys: input.keys,
-      sessions: new Set(),
-    };
-    if (this.#closed) {
-      this.#fail(attempt, 'closing', 'the agent is stopping');
-      return;
+  #touchPair(pair: string): void {
+    for (const session of this.#pairs.of(pair)) this.#touched.add(session);
+  }
+
+  /** An input to one IKE SA may give it, and others of its pair, something to ask and other times to wait for. */
+  #follow(): void {
+    for (const session of [...this.#touched]) this.#touchPair(pairOf(session));
+    for (const session of this.#touched) {
+      runTasks(session);
+      if (this.#sessions.get(session.spi) === session) this.#timetable.update(session);
+      else this.#timetable.remove(session);
     }
-    this.#attempts.set(attempt.id, attempt);
-    if (!this.#serve(attempt)) this.#work(attempt, input.local, input.peer);
+    this.#touched.clear();
   }
 
-  /** Where a child already stands that does for the attempt, it is reported again. */
-  #serve(attempt: Attempt): boolean {
-    const serving = this.#pairs.serving(attempt);
-    if (!serving) return false;
-    this.#satisfy(attempt, serving.child);
-    if (isQuiet(serving.session)) probe(serving.session);
-    return true;
-  }
-
-  /** Finds an IKE SA that works for the attempt, or begins one. */
-  #work(attempt: Attempt, local: IpAddress, peer: IpAddress): void {
-    const there = this.#pairs.of(attempt.pair);
-    const waits = attempt.require === 'authenticated' && attempt.keys === undefined;
-    // It may well be that one; that is known when the keys are.
-    if (waits && there.some((s) => isAuthenticated(s) && liveChildOf(s))) return;
-    const open = there.find((s) => s.role === 'initiator' && isBeginning(s) && !s.unwanted && !s.anonymous);
-    const standing = there.find((s) => s.phase.phase === 'standing' && serves(attempt, s.phase.peerAuth));
-    const joined = open ?? standing;
-    if (joined) {
-      this.#join(attempt, joined);
-      if (joined === standing) askChildOnce(joined);
-      return;
+  #tick(session: Session): void {
+    for (const [timer, at] of [...session.timers]) {
+      if (at > this.#now || session.timers.get(timer) !== at) continue;
+      session.timers.delete(timer);
+      onTimer(session, timer);
     }
-    if (this.#sessions.size >= this.#limits.sessions) {
-      this.#fail(attempt, 'refused', `there are ${this.#sessions.size} IKE SAs already`);
-      return;
-    }
-    const { ike } = this.#options.ports;
-    this.#begin([attempt], { address: local, port: ike }, { address: peer, port: ike }, false);
-  }
-
-  #join(attempt: Attempt, session: Session): void {
-    attempt.sessions.add(session);
-    session.attempts.add(attempt);
-    if (attempt.require === 'authenticated' && session.phase.phase !== 'standing')
-      session.require = 'authenticated';
-    if (attempt.keys) session.trusted = [...(session.trusted ?? []), ...attempt.keys];
-  }
-
-  #begin(attempts: Iterable<Attempt>, local: Endpoint, remote: Endpoint, anonymous: boolean): void {
-    const session = newSession(this.#host, 'initiator', this.#newSpi(), local, remote, startingPhase, {
-      anonymous,
-    });
-    for (const attempt of attempts) this.#join(attempt, session);
-    this.#sessions.set(session.spi, session);
-    this.#pairs.add(session);
-    beginInit(session);
-  }
-
-  #keys(id: number, keys: readonly PublicKey[]): void {
-    const attempt = this.#attempts.get(id);
-    if (!attempt) return;
-    attempt.keys = keys;
-    if (this.#serve(attempt)) return;
-    if (attempt.sessions.size === 0) {
-      const [local, peer] = attempt.pair.split(' ').map((text) => parseAddress(text));
-      if (local && peer) this.#work(attempt, local, peer);
-      return;
-    }
-    for (const session of [...attempt.sessions]) {
-      session.trusted = [...(session.trusted ?? []), ...keys];
-      if (isStale(session)) {
-        const { ike } = this.#options.ports;
-        const { local, remote } = session;
-        this.#begin(session.attempts, { ...local, port: ike }, { ...remote, port: ike }, session.anonymous);
-        endSession(session, 'the responder will have forgotten it');
-      } else {
-        advance(session);
-      }
-    }
-  }
-
-  #abandon(id: number): void {
-    const attempt = this.#attempts.get(id);
-    if (!attempt) return;
-    this.#attempts.delete(id);
-    for (const session of this.#detach(attempt)) {
-      if (session.attempts.size > 0) continue;
-      if (session.phase.phase === 'authSent') session.unwanted = true;
-      else if (isBeginning(session)) endSession(session, 'nobody wants it any longer');
-    }
-  }
-
-  #detach(attempt: Attempt): readonly Session[] {
-    const sessions = [...attempt.sessions];
-    attempt.sessions.clear();
-    for (const session of sessions) session.attempts.delete(attempt);
-    return sessions;
-  }
-
-  #satisfy(attempt: Attempt, child: Child): void {
-    this.#attempts.delete(attempt.id);
-    for (const session of this.#detach(attempt)) {
-      // One that was to wait for keys now waits for nothing.
-      if (session.attempts.size === 0 && session.trusted === undefined && isBeginning(session)) {
-        endSession(session, 'it is not needed any longer');
-      }
-    }
-    const { sa, suite } = child;
-    this.#emit({ kind: 'established', child: sa, peerAuth: sa.peerAuth, attempt: attempt.id, suite });
-  }
-
-  #fail(attempt: Attempt, code: string, why: string): void {
-    this.#attempts.delete(attempt.id);
-    this.#detach(attempt);
-    this.#emit({ kind: 'failed', attempt: attempt.id, code, why });
   }
 
   #datagram(local: Endpoint, remote: Endpoint, datagram: Uint8Array): void {
@@ -380,52 +281,23 @@ export class IkeEndpoint {
     if (!isFirst && session && !isBetween(session, local, remote)) return;
     const message = decodeMessage(octets);
     if (!message.ok) return;
-    if (isFirst) this.#initRequest(message.value, local, remote);
-    else if (session) onMessage(session, message.value, local, remote);
-  }
-
-  #initRequest(message: Message, local: Endpoint, remote: Endpoint): void {
-    const { spiI } = message.header;
-    const key = `${formatEndpoint(remote)} ${formatEndpoint(local)} ${spiI}`;
-    const before = this.#inits.get(key);
-    if (before) {
-      // The same again is answered again (§2.1); anything else under this SPI is not from whom it was.
-      const isSame = sameOctets(secretsOf(before)?.initI ?? noOctets, message.octets);
-      if (isSame && before.phase.phase === 'authAwaited' && before.lastAnswer?.messageId === 0) {
-        transmit(before, before.lastAnswer.datagrams);
-      }
+    if (!isFirst) {
+      if (!session) return;
+      this.#touched.add(session);
+      onMessage(session, message.value, local, remote);
       return;
     }
-    if (this.#halfOpen.size >= this.#limits.halfOpen || this.#sessions.size >= this.#limits.sessions) return;
-    const nonceI = message.payloads.find((p) => p.kind === 'Nonce')?.nonce;
-    if (!nonceI) return;
-    const subject = { address: remote.address, spiI, nonceI };
-    const cookie = findNotify(message.payloads, NotifyType.COOKIE)?.data;
-    const answer = onInitRequest(this.#host, message, local, remote, {
-      ok: cookie !== undefined && this.#cookies.check(subject, cookie, this.#now),
-      wanted: this.#halfOpen.size >= this.#limits.halfOpenCookies,
-      make: () => this.#cookies.make(subject, this.#now),
-    });
-    switch (answer.kind) {
-      case 'drop':
-        return;
-      case 'reply':
-        this.#emit({
-          kind: 'send',
-          local,
-          remote,
-          octets: marked(answer.octets, local, this.#options.ports),
-        });
-        return;
-      case 'session':
-        this.#sessions.set(answer.session.spi, answer.session);
-        this.#inits.set(key, answer.session);
-        this.#halfOpen.add(answer.session);
-        this.#pairs.add(answer.session);
-        return;
-      default:
-        answer satisfies never;
-    }
+    if (this.#sessions.size >= this.#host.limits.sessions) return;
+    const begun = this.#halfOpen.take(message.value, local, remote);
+    if (begun) this.#admit(begun);
+  }
+
+  #admit(session: Session): boolean {
+    if (this.#sessions.size >= this.#host.limits.sessions) return false;
+    this.#sessions.set(session.spi, session);
+    this.#pairs.add(session);
+    this.#touched.add(session);
+    return true;
   }
 
   #childOf(sa: ChildSa): { readonly session: Session; readonly child: Child } | undefined {
@@ -436,21 +308,11 @@ export class IkeEndpoint {
     return undefined;
   }
 
-  #tick(): void {
-    for (const session of [...this.#sessions.values()]) {
-      for (const [timer, at] of [...session.timers]) {
-        if (at > this.#now || session.timers.get(timer) !== at) continue;
-        session.timers.delete(timer);
-        onTimer(session, timer);
-      }
-    }
-  }
-
   #close(): void {
     this.#closed = true;
-    for (const attempt of [...this.#attempts.values()])
-      this.#fail(attempt, 'closing', 'the agent is stopping');
+    this.#attempts.close();
     for (const session of [...this.#sessions.values()]) {
+      this.#touched.add(session);
       const secrets = secretsOf(session);
       const isKnown = session.phase.phase === 'standing' || session.phase.phase === 'authSent';
       endSession(session, 'the agent is stopping');
@@ -475,13 +337,13 @@ export class IkeEndpoint {
   }
 
   /** The IKE SA's view of the endpoint. */
-  #hostOf(): Host {
-    const endpoint = this;
+  #hostOf(limits: Limits): Host {
+    const now = (): Instant => this.#now;
     return {
       options: this.#options,
-      limits: this.#limits,
+      limits,
       get now() {
-        return endpoint.#now;
+        return now();
       },
       emit: (effect) => {
         this.#emit(effect);
@@ -495,7 +357,7 @@ export class IkeEndpoint {
         this.#emit({ kind: 'allocateSpi', request, local: local.address, peer: remote.address });
       },
       askPeerKeys: (session, id) => {
-        if (this.#queries.size >= this.#limits.peerKeysAtOnce) return undefined;
+        if (this.#queries.size >= limits.peerKeysAtOnce) return undefined;
         const query = this.#nextId++;
         this.#queries.set(query, session);
         const { address } = session.remote;
@@ -505,17 +367,16 @@ export class IkeEndpoint {
       mayReassemble: () => {
         let busy = 0;
         for (const session of this.#sessions.values()) if (session.fragments.size > 0) busy++;
-        return busy < this.#limits.reassemblies;
+        return busy < limits.reassemblies;
       },
       adopt: (session) => {
         this.#sessions.set(session.spi, session);
         this.#pairs.add(session);
+        this.#touched.add(session);
         this.#armLifetime(session);
       },
       retryAnonymously: (session) => {
-        const { ike } = this.#options.ports;
-        const { local, remote, attempts } = session;
-        if (attempts.size > 0) this.#begin(attempts, { ...local, port: ike }, { ...remote, port: ike }, true);
+        this.#attempts.retryAnonymously(session);
       },
       authenticatedElsewhere: (session) => this.#pairs.authenticatedElsewhere(session),
       hasOther: (session) => this.#pairs.others(session).some((s) => s.phase.phase === 'standing'),
@@ -523,20 +384,18 @@ export class IkeEndpoint {
         this.#stands(session, initialContact);
       },
       established: (session, child) => {
-        this.#established(session, child);
+        session.timers.delete('childless');
+        this.#attempts.established(session, child);
+        this.#pairs.settle(session);
       },
       removed: (session) => {
         if (session.phase.phase === 'standing' && session.children.size === 0) {
-          startTimer(session, 'childless', this.#limits.childlessMs);
+          startTimer(session, 'childless', limits.childlessMs);
         }
         this.#pairs.unshadow(session);
       },
       failed: (session, code, why) => {
-        for (const attempt of [...session.attempts]) {
-          attempt.sessions.delete(session);
-          session.attempts.delete(attempt);
-          if (attempt.sessions.size === 0) this.#fail(attempt, code, why);
-        }
+        this.#attempts.failed(session, code, why);
       },
       ended: (session) => {
         this.#ended(session);
@@ -545,88 +404,40 @@ export class IkeEndpoint {
   }
 
   #stands(session: Session, initialContact: boolean): void {
-    this.#halfOpen.delete(session);
-    startTimer(session, 'childless', this.#limits.childlessMs);
+    const { childlessMs, sessionsPerPair } = this.#host.limits;
+    this.#halfOpen.close(session);
+    startTimer(session, 'childless', childlessMs);
     this.#armLifetime(session);
     if (initialContact) this.#pairs.initialContact(session);
     const standing = this.#pairs.others(session).filter((s) => s.phase.phase === 'standing');
     const oldest = standing.find((s) => !isAuthenticated(s)) ?? standing[0];
-    if (oldest && standing.length >= this.#limits.sessionsPerPair) {
+    if (oldest && standing.length >= sessionsPerPair) {
       partWith(oldest, 'there are too many IKE SAs with the peer');
     }
   }
 
-  /** The initiator is the first to rekey, so that both seldom do (§2.8). */
+  /** The initiator is the first to rekey, so that both seldom do (RFC 7296 §2.8). */
   #armLifetime(session: Session): void {
     const share = session.role === 'initiator' ? 0.85 : 0.95;
     const jitter = 0.05 * randomUnit(this.#options.random);
-    startTimer(session, 'lifetime', this.#limits.ikeLifetimeMs * (share + jitter));
-  }
-
-  #established(session: Session, child: Child): void {
-    const { sa, suite } = child;
-    session.timers.delete('childless');
-    const served = [...this.#attempts.values()].filter(
-      (a) => a.pair === pairOf(session) && serves(a, sa.peerAuth),
-    );
-    if (served.length === 0) {
-      this.#emit({ kind: 'established', child: sa, peerAuth: sa.peerAuth, attempt: undefined, suite });
-    }
-    for (const attempt of served) this.#satisfy(attempt, child);
-    const proved = 'it proves another key than the one that DNS publishes';
-    this.#host.failed(session, 'authentication-failed', proved);
-    if (session.role === 'initiator') this.#dropTwins(session);
-    this.#pairs.settle(session);
-  }
-
-  /** What was begun beside it for the same attempts is not needed. */
-  #dropTwins(session: Session): void {
-    for (const other of this.#pairs.others(session)) {
-      if (other.role !== 'initiator' || other.attempts.size > 0) continue;
-      if (other.phase.phase === 'authSent') other.unwanted = true;
-      else if (isBeginning(other)) endSession(other, 'it is not needed any longer');
-    }
+    startTimer(session, 'lifetime', this.#host.limits.ikeLifetimeMs * (share + jitter));
   }
 
   #ended(session: Session): void {
-    this.#halfOpen.delete(session);
+    this.#touched.add(session);
+    this.#halfOpen.close(session);
     this.#pairs.remove(session);
     for (const [query, asker] of this.#queries) if (asker === session) this.#queries.delete(query);
     if (session.timers.has('linger')) return;
     this.#sessions.delete(session.spi);
-    for (const [key, other] of this.#inits) if (other === session) this.#inits.delete(key);
+    this.#halfOpen.forget(session);
   }
-}
-
-const noOctets = new Uint8Array(0);
-
-/** Before the first message is built there is nothing to know. */
-const startingPhase: Phase = { phase: 'dead', secrets: undefined, why: 'not begun' };
-
-function isBeginning({ phase }: Session): boolean {
-  return phase.phase === 'initSent' || phase.phase === 'keysAwaited' || phase.phase === 'authSent';
 }
 
 function isBetween(session: Session, local: Endpoint, remote: Endpoint): boolean {
   return (
     sameAddress(session.remote.address, remote.address) && sameAddress(session.local.address, local.address)
   );
-}
-
-/** Asks for a child in an IKE SA that has none and gets none. */
-function askChildOnce(session: Session): void {
-  const isUnderWay =
-    session.children.size > 0 ||
-    session.asking !== undefined ||
-    session.answering !== undefined ||
-    session.tasks.some((t) => t.what === 'createChild');
-  if (isUnderWay) return;
-  session.tasks.push({
-    what: 'createChild',
-    mode: 'transport',
-    rekeys: undefined,
-    notBefore: session.host.now,
-  });
 }
 
 /** Without the non-ESP marker where there is one; undefined for what is no IKE on that port (RFC 3948 §2.2). */

@@ -187,29 +187,33 @@ export function isQuiet(session: Session): boolean {
   return later(session.heardAt, session.host.limits.quietMs) < session.host.now;
 }
 
-/** A kernel state of the child has reached a limit. */
-export function onExpired(session: Session, spi: number, hard: boolean): void {
+/** A kernel state has reached a limit; false where it is none of this session's. */
+export function onExpired(session: Session, spi: number, hard: boolean): boolean {
   const child = [...session.children.values()].find(
     (c) => c.sa.inbound.spi === spi || c.sa.outbound.spi === spi,
   );
-  if (!child || child.leaving) return;
+  if (!child) return false;
   const own = child.sa.inbound.spi;
   if (hard) {
-    session.tasks.push({ what: 'deleteChild', spi: own, why: 'its lifetime is over' });
+    if (!child.leaving) session.tasks.push({ what: 'deleteChild', spi: own, why: 'its lifetime is over' });
     removeChild(session, child, 'its lifetime is over');
-    return;
+    return true;
   }
+  const { asking } = session;
   const isUnderWay =
+    child.leaving ||
     session.tasks.some((t) => t.what === 'createChild' && t.rekeys === own) ||
-    ((session.asking?.what === 'createChild' || session.asking?.what === 'childSpi') &&
-      session.asking.task.rekeys === own);
-  if (isUnderWay || [...session.children.values()].some((c) => c.replaces === own)) return;
-  session.tasks.push({
-    what: 'createChild',
-    mode: child.sa.mode,
-    rekeys: own,
-    notBefore: session.host.now,
-  });
+    ((asking?.what === 'createChild' || asking?.what === 'childSpi') && asking.task.rekeys === own) ||
+    [...session.children.values()].some((c) => c.replaces === own);
+  if (!isUnderWay) {
+    session.tasks.push({
+      what: 'createChild',
+      mode: child.sa.mode,
+      rekeys: own,
+      notBefore: session.host.now,
+    });
+  }
+  return true;
 }
 
 /** Outbound traffic has waited long enough for the child that goes. */
