@@ -348,6 +348,9 @@ export class IkeEndpoint {
       emit: (effect) => {
         this.#emit(effect);
       },
+      touch: (session) => {
+        this.#touched.add(session);
+      },
       nextId: () => this.#nextId++,
       newSpi: () => this.#newSpi(),
       askSpi: (session, purpose) => {

@@ -281,6 +281,8 @@ export interface Host {
   /** The time of the input that is being handled. */
   readonly now: Instant;
   emit(effect: EndpointEffect): void;
+  /** The session's timers or tasks are others now. */
+  touch(session: Session): void;
   /** A number that no child, request or query has had before. */
   nextId(): number;
   newSpi(): IkeSpi;
@@ -359,6 +361,7 @@ export function newSession(
 /** Has `timer` go off `ms` from now, whenever it was due before. */
 export function startTimer(session: Session, timer: Timer, ms: number): void {
   session.timers.set(timer, later(session.host.now, ms));
+  session.host.touch(session);
 }
 
 export function spiIOf(session: Session): IkeSpi {

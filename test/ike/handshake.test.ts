@@ -76,6 +76,17 @@ describe('a handshake between two hosts', () => {
     expect(world.sent).toHaveLength(4);
   });
 
+  test('an IKE_AUTH that the keys set off is repeated as every other request', () => {
+    const { world, a, b, key } = pair('Ed25519');
+    const attempt = a.initiate(b, undefined);
+    world.settle();
+    world.network = () => [];
+    a.input({ kind: 'keys', attempt, keys: [key] });
+    world.network = () => [0];
+    world.pass(1_000);
+    expect(a.established).toMatchObject([{ attempt }]);
+  });
+
   test('keys that come late find a responder that has forgotten: it begins anew', () => {
     const { world, a, b, key } = pair('Ed25519');
     const attempt = a.initiate(b, undefined);
