@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeMessage, encodeMessage, type Message } from '../../src/dns/message.ts';
+import { decodeMessage, encodeMessage, type Message, type ResourceRecord } from '../../src/dns/message.ts';
 import { Class, Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { Forwarding, type Upstream } from './forwarding.ts';
 import { before, changing, exampleWorld, servfail, without } from './scenes.ts';
@@ -374,6 +375,82 @@ test('no single missing, spoiled or stripped RRset makes a secure name come out 
     }
   }
 });
+
+/** Records of all kinds that the worlds hold, to be put where they do not belong. */
+const loose: readonly ResourceRecord[] = ['NSEC', 'NSEC3'].flatMap((denial) =>
+  [
+    ['www.example.org', Type.A],
+    ['www.example.org', Type.AAAA],
+    ['nothing.example.org', Type.A],
+    ['a.wild.example.org', Type.A],
+    ['alias.example.org', Type.A],
+    ['www.unsigned.org', Type.A],
+    ['unsigned.org', Type.DS],
+    ['example.org', Type.DS],
+    ['example.org', Type.DNSKEY],
+    ['org', Type.DNSKEY],
+  ].flatMap(([name, type]) => {
+    const question = { name: key(name as string), type: type as number, class: Class.IN };
+    const { answer, authority } = exampleWorld({ denial: denial as 'NSEC' }).resolve(question);
+    return [...answer, ...authority];
+  }),
+);
+
+/** A forger's work on one reply. */
+const forgery = fc.oneof(
+  fc.record({ kind: fc.constant('bit' as const), at: fc.nat(20_000) }),
+  fc.record({
+    kind: fc.constant('record' as const),
+    section: fc.constantFrom('answer' as const, 'authority' as const),
+    put: fc.nat(loose.length - 1),
+    drop: fc.nat(20),
+    renamed: fc.boolean(),
+    rcode: fc.constantFrom(undefined, Rcode.NOERROR, Rcode.NXDOMAIN),
+  }),
+);
+
+test('whatever is done to the replies, secure means the truth, and nothing throws', () => {
+  const truth = before(exampleWorld()).ask('www.example.org').answer[0]?.rdatas;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(7), forgery), { minLength: 1, maxLength: 4 }),
+      fc.constantFrom<'NSEC' | 'NSEC3'>('NSEC', 'NSEC3'),
+      (forgeries, denial) => {
+        const world = exampleWorld({ denial }, { denial });
+        let count = 0;
+        const net = new Forwarding(world.anchors(), (octets) => {
+          const mine = forgeries.filter(([at]) => at === count % 8).map(([, f]) => f);
+          count++;
+          return mine.reduce(forged, world.answer(octets));
+        });
+        const { verdict } = net.ask('www.example.org');
+        expect(verdict.status).not.toBe('insecure');
+        if (verdict.status === 'secure') expect(verdict.data.map((s) => s.rdatas)).toEqual([truth]);
+      },
+    ),
+    { numRuns: 400 },
+  );
+});
+
+function forged(
+  octets: Uint8Array,
+  work: typeof forgery extends fc.Arbitrary<infer T> ? T : never,
+): Uint8Array {
+  if (work.kind === 'bit') {
+    const at = work.at % (octets.length * 8);
+    return octets.with(at >> 3, (octets[at >> 3] ?? 0) ^ (1 << (at & 7)));
+  }
+  const decoded = decodeMessage(octets);
+  const record = loose[work.put];
+  if (!decoded.ok || !record) return octets;
+  const message = decoded.value;
+  const owner = work.renamed ? (message.questions[0]?.name ?? record.owner) : record.owner;
+  return encodeMessage({
+    ...message,
+    rcode: work.rcode ?? message.rcode,
+    [work.section]: [...message[work.section].toSpliced(work.drop, 1), { ...record, owner }],
+  });
+}
 
 function saying(rcode: number): Upstream {
   return (octets) => {
