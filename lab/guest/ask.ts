@@ -1,8 +1,8 @@
 /**
  * Asks a DNS server one question after the other and prints what came, one JSON object a line. Runs as a program in
- * a host's namespaces: `node ask.ts SERVER TIMEOUT_MS TYPE NAME…`.
+ * a host's namespaces: `node ask.ts SERVER[,SERVER…] TIMEOUT_MS TYPE NAME…`; the servers take turns.
  */
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import * as packet from 'dns-packet';
 
@@ -22,12 +22,12 @@ const extendedError = 15;
 if (import.meta.main) await askAll();
 
 async function askAll(): Promise<void> {
-  const [server = '127.0.0.1', limit = '5000', type = 'A', ...names] = process.argv.slice(2);
-  const socket = createSocket(server.includes(':') ? 'udp6' : 'udp4');
-  socket.connect(53, server);
-  await once(socket, 'connect');
+  const [servers = '127.0.0.1', limit = '5000', type = 'A', ...names] = process.argv.slice(2);
+  const sockets = await Promise.all(servers.split(',').map(connected));
   let id = process.pid & 0x7fff;
-  for (const name of names) {
+  for (const [i, name] of names.entries()) {
+    const socket = sockets[i % sockets.length];
+    if (!socket) throw new Error('no server was named');
     id += 1;
     const query = packet.encode({
       type: 'query',
@@ -41,14 +41,17 @@ async function askAll(): Promise<void> {
     const answer = await reply(socket, id, Number(limit));
     console.log(JSON.stringify(describe(name, answer, performance.now() - begin)));
   }
-  socket.close();
+  for (const socket of sockets) socket.close();
 }
 
-function reply(
-  socket: ReturnType<typeof createSocket>,
-  id: number,
-  limitMs: number,
-): Promise<Buffer | undefined> {
+async function connected(server: string): Promise<Socket> {
+  const socket = createSocket(server.includes(':') ? 'udp6' : 'udp4');
+  socket.connect(53, server);
+  await once(socket, 'connect');
+  return socket;
+}
+
+function reply(socket: Socket, id: number, limitMs: number): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const end = (octets: Buffer | undefined): void => {
       clearTimeout(timer);
