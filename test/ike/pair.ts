@@ -55,7 +55,9 @@ export class World {
     node: Node,
     edit: (payloads: readonly InnerPayload[], header: IkeHeader) => readonly InnerPayload[],
   ): void {
-    this.translate = (d) => {
+    const before = this.translate;
+    this.translate = (original) => {
+      const d = before(original);
       if (d.from.address !== node.address) return d;
       const message = messageOf(d);
       const { header } = message;
