@@ -82,6 +82,11 @@ export class Lab {
     return readPcap(this.recording);
   }
 
+  /** For measurements: with one processor for all, whoever records each packet delays it. */
+  async stopRecording(): Promise<void> {
+    await this.#recorder?.stop();
+  }
+
   get recording(): string {
     return join(this.logs, 'middle.pcap');
   }
