@@ -196,6 +196,7 @@ export function onExpired(session: Session, spi: number, hard: boolean): boolean
   const own = child.sa.inbound.spi;
   if (hard) {
     if (!child.leaving) session.tasks.push({ what: 'deleteChild', spi: own, why: 'its lifetime is over' });
+    switchOutbound(session);
     removeChild(session, child, 'its lifetime is over');
     return true;
   }

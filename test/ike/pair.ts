@@ -54,6 +54,7 @@ export class World {
   meddle(
     node: Node,
     edit: (payloads: readonly InnerPayload[], header: IkeHeader) => readonly InnerPayload[],
+    exchangeOf: (header: IkeHeader) => number = (header) => header.exchange,
   ): void {
     const before = this.translate;
     this.translate = (original) => {
@@ -70,7 +71,8 @@ export class World {
       const opened = openEncrypted(message, new Opener(cipher, keys));
       if (opened.kind !== 'opened') throw new Error(opened.kind);
       const edited = edit(opened.payloads, header);
-      return { ...d, octets: sealEncrypted(header, edited, new Sealer(cipher, keys, this.random)) };
+      const head = { ...header, exchange: exchangeOf(header) };
+      return { ...d, octets: sealEncrypted(head, edited, new Sealer(cipher, keys, this.random)) };
     };
   }
 
