@@ -264,6 +264,11 @@ describe('the first exchange', () => {
     world.deliver(first);
     expect(b.endpoint.counts.sessions).toBe(1);
     expect(world.sent[1]?.octets).toEqual(world.sent[2]?.octets);
+    // Another message under the same SPI is not from whom the first was.
+    const other = first.octets.slice();
+    other[other.length - 1] = (other.at(-1) ?? 0) ^ 1;
+    world.deliver({ ...first, octets: other });
+    expect(world.sent).toHaveLength(3);
   });
 
   test('an answer larger than its request is not given before a cookie (THREATS A.17)', () => {

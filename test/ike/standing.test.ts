@@ -86,6 +86,44 @@ describe('who the peer is', () => {
   );
 });
 
+describe('what a peer may ask for', () => {
+  test('an initiator that wants another host at this address is refused', () => {
+    const { world, a, b, key } = pair('Ed25519', { keyLog: true });
+    const data = new Uint8Array([198, 18, 9, 9]);
+    world.meddle(a, (payloads) => [...payloads, { kind: 'IDr', type: 1, data }]);
+    a.initiate(b, [key]);
+    world.settle();
+    expect(a.failed).toMatchObject([{ code: 'authentication-failed' }]);
+    expect(b.kernel.size).toBe(0);
+  });
+
+  test('one address has only so many IKE SAs: the oldest gives way', () => {
+    const world = new World();
+    const b = world.node('b', '198.18.0.2', { limits: { sessionsPerPair: 3 } });
+    for (let i = 0; i < 8; i++) {
+      const a = world.node('a', '198.18.0.1');
+      a.initiate(b, [], 'any');
+      world.settle();
+      expect(a.established).toHaveLength(1);
+      world.nodes.splice(world.nodes.indexOf(a), 1);
+    }
+    expect(b.children).toHaveLength(3);
+  });
+
+  test('a message with the flag of the other side is dropped (RFC 7296 §3.1)', () => {
+    const { world, a, b, key } = pair('Ed25519');
+    a.initiate(b, [key]);
+    world.settle();
+    const sent = world.sent.length;
+    const last = world.sent[2];
+    if (!last) throw new Error('no IKE_AUTH');
+    // Its own IKE_AUTH sent back to the initiator: the SPIs fit, the direction does not.
+    world.deliver({ ...last, from: last.to, to: last.from });
+    expect(world.sent.length).toBe(sent);
+    expect(a.children).toHaveLength(1);
+  });
+});
+
 describe('retransmission', () => {
   test('a repeated IKE_AUTH request gets the same octets and installs nothing twice (RFC 7296 §2.1)', () => {
     const { world, a, b, key } = pair('Ed25519');
