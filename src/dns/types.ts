@@ -83,6 +83,7 @@ export const Ede = {
   NO_REACHABLE_AUTHORITY: 22,
   NETWORK_ERROR: 23,
   UNSUPPORTED_NSEC3_ITERATIONS: 27,
+  SYNTHESIZED: 29,
 } as const;
 
 const typeNames = new Map<number, string>(Object.entries(Type).map(([name, number]) => [number, name]));

@@ -1,4 +1,5 @@
 import type { TrustAnchor } from '../dns/anchors.ts';
+import type { Hosts } from '../dns/hosts.ts';
 import type { NameKey } from '../dns/name.ts';
 import type { ResolverEffect, ResolverInput } from '../dns/resolver.ts';
 import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
@@ -15,6 +16,8 @@ import type { Policy } from './policy.ts';
 export interface AgentOptions {
   /** This host's own addresses at the start; `locals` says when they change. */
   readonly locals: readonly IpAddress[];
+  /** This host's names of one label; absent: none is answered. */
+  readonly ownNames?: readonly NameKey[];
   readonly upstreams: readonly Endpoint[];
   readonly anchors: readonly TrustAnchor[];
   readonly random: Random;
@@ -48,6 +51,8 @@ export type AgentInput =
   | { readonly kind: 'source'; readonly peer: IpAddress; readonly local: IpAddress | undefined }
   /** This host's own addresses, all of them, as they are now. */
   | { readonly kind: 'locals'; readonly addresses: readonly IpAddress[] }
+  /** What the hosts file says, all of it, as it is now. */
+  | { readonly kind: 'hosts'; readonly hosts: Hosts }
   | { readonly kind: 'spi'; readonly request: number; readonly spi: number }
   | { readonly kind: 'noSpi'; readonly request: number; readonly why: string }
   /** The kernel has all of `apply`. */

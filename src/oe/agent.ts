@@ -1,3 +1,5 @@
+import { noHosts, type Hosts } from '../dns/hosts.ts';
+import { localAnswer } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
 import type { NameKey } from '../dns/name.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
@@ -36,6 +38,7 @@ export class Agent {
   readonly #gate: Gate;
   readonly #peerKeys: PeerKeys;
   #locals: readonly IpAddress[];
+  #hosts: Hosts = noHosts;
 
   readonly #work: Work[] = [];
   #effects: AgentEffect[] = [];
@@ -76,6 +79,12 @@ export class Agent {
       {
         lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
         cancel: (id) => this.#work.push({ to: 'resolver', input: { kind: 'cancel', id } }),
+        local: (question) =>
+          localAnswer(question, {
+            hosts: this.#hosts,
+            ownNames: options.ownNames ?? [],
+            ownAddresses: this.#locals,
+          }),
         cached: (question, cd) => this.#resolver.cached(question, cd, this.#at.now, this.#at.wall),
         knownInsecure: (name) => this.#resolver.knownInsecure(name, this.#at.now, this.#at.wall),
         block: (address) => {
@@ -188,6 +197,9 @@ export class Agent {
       case 'locals':
         this.#locals = input.addresses;
         this.#applyRules({ what: 'other' });
+        return;
+      case 'hosts':
+        this.#hosts = input.hosts;
         return;
       case 'spi':
         this.#work.push({

@@ -9,6 +9,8 @@ export interface Config {
     /** Undefined: learned from the system's resolv.conf. */
     readonly upstreams: readonly Endpoint[] | undefined;
     readonly resolvConf: string;
+    /** Names that are answered from it; undefined: from none. */
+    readonly hostsFile: string | undefined;
     readonly trustAnchorFile: string | undefined;
     /** What the wall clock says at the start, for tests with recorded signatures. */
     readonly validationDate: WallSeconds | undefined;
@@ -62,6 +64,7 @@ export const defaultConfig: Config = {
     ],
     upstreams: undefined,
     resolvConf: '/etc/resolv.conf',
+    hostsFile: '/etc/hosts',
     trustAnchorFile: undefined,
     validationDate: undefined,
   },

@@ -1,3 +1,4 @@
+import type { LocalAnswer } from '../dns/local-names.ts';
 import type { Resolution } from '../dns/resolver.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
 import type { Question } from '../dns/message.ts';
@@ -29,7 +30,7 @@ import {
   type LookupRecord,
   type Outcome,
 } from './lookup.ts';
-import { blockRefused, overdueReason, remedyFor, sharedWithPrivate } from './reasons.ts';
+import { blockRefused, localReason, overdueReason, remedyFor, sharedWithPrivate } from './reasons.ts';
 import { decide, mayProtect, type Policy } from './policy.ts';
 import { counted, duration, listed } from './text.ts';
 
@@ -78,6 +79,7 @@ export class Gate {
       keyId: undefined,
       keyResolution: undefined,
       keyState: 'asking',
+      local: undefined,
       arrived: { addresses: [], key: false },
       early: new Map(),
       evidence: new Map(),
@@ -193,6 +195,11 @@ export class Gate {
       });
       return;
     }
+    const local = this.#doors.local(question);
+    if (local) {
+      this.#answeredHere(lookup, local, at);
+      return;
+    }
     const wantsKeys =
       question.class === Class.IN && hasAddresses(question.type) && mayProtect(policy, question.name);
     if (!wantsKeys) {
@@ -215,6 +222,15 @@ export class Gate {
     } else if (!address) {
       step(lookup, at, `asked for ${typeName(question.type)} of ${nameText(question.name)}`);
     }
+    this.#advance(lookup, at);
+  }
+
+  /** Nothing is asked, no key either: what a hosts file says must not lead to one (THREATS A.9). The rules hold. */
+  #answeredHere(lookup: Lookup, local: LocalAnswer, at: Moment): void {
+    lookup.local = local;
+    lookup.keyState = 'local';
+    lookup.resolution = local.resolution;
+    step(lookup, at, `${typeName(lookup.question.type)} is answered by this host: ${local.why}`);
     this.#advance(lookup, at);
   }
 
@@ -318,6 +334,8 @@ export class Gate {
     switch (lookup.keyState) {
       case 'notWanted':
         return undefined;
+      case 'local':
+        return { kind: 'none', reason: localReason(lookup.local) };
       case 'knownInsecure':
         return { kind: 'none', reason: unsignedZone(nameText(name), insecureZone(lookup.resolution)) };
       case 'asking':
@@ -518,6 +536,8 @@ export class Gate {
           ede: verdict.ede,
         },
       };
+    } else if (lookup.local && resolution.rcode === Rcode.NXDOMAIN) {
+      lookup.verdict = { state: 'failed', reason: localReason(lookup.local) };
     } else if (resolution.rcode !== Rcode.NOERROR && resolution.rcode !== Rcode.NXDOMAIN) {
       lookup.verdict = {
         state: 'failed',
@@ -562,6 +582,8 @@ export class Gate {
 export interface GateDoors {
   lookup(question: Question, checkingDisabled: boolean): number;
   cancel(id: number): void;
+  /** What this host answers by itself, without a resolver. */
+  local(question: Question): LocalAnswer | undefined;
   cached(question: Question, checkingDisabled: boolean): Resolution | undefined;
   /** The name lies in a zone that is known not to be signed. */
   knownInsecure(name: NameKey): boolean;

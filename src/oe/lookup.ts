@@ -1,4 +1,5 @@
 import type { Question } from '../dns/message.ts';
+import type { LocalAnswer } from '../dns/local-names.ts';
 import type { Resolution } from '../dns/resolver.ts';
 import { rcodeName } from '../dns/types.ts';
 import { formatAddress, type IpAddress } from '../net/address.ts';
@@ -51,8 +52,9 @@ export interface Lookup extends LookupRecord {
   addressId: number | undefined;
   keyId: number | undefined;
   keyResolution: Resolution | undefined;
-  /** `late`: it was not found out in time; `known`: see `keyResolution`. */
-  keyState: 'notWanted' | 'knownInsecure' | 'asking' | 'late' | 'known';
+  /** `local`: the answer is this host's own, and no key is asked for; `late`: it was not found out in time; `known`: see `keyResolution`. */
+  keyState: 'notWanted' | 'local' | 'knownInsecure' | 'asking' | 'late' | 'known';
+  local: LocalAnswer | undefined;
   readonly arrived: { addresses: readonly IpAddress[]; key: boolean };
   /** Addresses to which IKE_SA_INIT left before the key was proved. */
   readonly early: Map<string, IpAddress>;

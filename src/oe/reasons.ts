@@ -1,3 +1,4 @@
+import type { LocalAnswer } from '../dns/local-names.ts';
 import { nameText } from '../dns/name.ts';
 import { Ede } from '../dns/types.ts';
 import { formatAddress, type IpAddress } from '../net/address.ts';
@@ -24,6 +25,29 @@ export function overdueReason(address: IpAddress | undefined): Reason {
     why: `${text} publishes a key, and no protection came about in time.`,
     remedy: remedyFor('no-reply', text),
   };
+}
+
+/** The answer is this host's own, so nobody can prove a key for it. */
+export function localReason(local: LocalAnswer | undefined): Reason {
+  const { source, why } = local ?? { source: 'special-name', why: 'This host answers by itself.' };
+  switch (source) {
+    case 'hosts-file':
+      return {
+        code: source,
+        why,
+        remedy: 'Take the name out of the hosts file, and the DNS is asked for it.',
+      };
+    case 'own-name':
+      return { code: source, why };
+    case 'special-name':
+      return {
+        code: source,
+        why,
+        remedy: 'Where the name must lead somewhere, write it into the hosts file.',
+      };
+    default:
+      return source satisfies never;
+  }
 }
 
 /** Under `private` no address is given out that the kernel does not block. */

@@ -20,6 +20,7 @@ test('everything that can be set is read', () => {
 [dns]
 listen = ["198.18.1.2", "[2001:2::1]:5353"]
 upstreams = ["198.18.9.9"]
+hosts-file = "/etc/oe/hosts"
 validation-date = 2026-01-31T12:00:00Z
 [ike]
 ports = [1500, 14500]
@@ -45,6 +46,7 @@ level = "debug"
   const { config } = read;
   expect(config.dns.listen.map(formatEndpoint)).toEqual(['198.18.1.2:53', '[2001:2::1]:5353']);
   expect(config.dns.upstreams?.map(formatEndpoint)).toEqual(['198.18.9.9:53']);
+  expect(config.dns.hostsFile).toBe('/etc/oe/hosts');
   expect(config.dns.validationDate).toBe(Date.UTC(2026, 0, 31, 12) / 1_000);
   expect(config.ike.ports).toEqual({ ike: 1500, natt: 14500 });
   expect(config.gate).toEqual({ budgetMs: 700, privateBudgetMs: 2_000 });
@@ -54,6 +56,18 @@ level = "debug"
   ]);
   expect(config.policy.outbound).toBe('clear-or-private');
   expect(config.paths).toEqual({ ...defaultConfig.paths, runDirectory: '/tmp/oe' });
+});
+
+test('without a word /etc/hosts is read, and with an empty one no hosts file is', () => {
+  expect(defaultConfig.dns.hostsFile).toBe('/etc/hosts');
+  const none = readConfig('[dns]\nhosts-file = ""');
+  expect(none.ok && none.config.dns.hostsFile).toBeUndefined();
+  expect(none.ok).toBe(true);
+  const wrong = readConfig('[dns]\nhosts-file = "hosts"');
+  expect(wrong).toMatchObject({
+    ok: false,
+    problems: [{ line: 2, problem: expect.stringContaining('an absolute path, or an empty text') as string }],
+  });
 });
 
 test('every problem is told at once, each with its line and a remedy', () => {

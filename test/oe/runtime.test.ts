@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { parseHosts, type Hosts } from '../../src/dns/hosts.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../src/dns/message.ts';
 import { Class, Type } from '../../src/dns/types.ts';
 import { Priority } from '../../src/kernel/bands.ts';
@@ -30,6 +31,18 @@ test('a query on real timers is answered with what was proved', async () => {
 test('a bogus name is SERVFAIL', async () => {
   const { ask } = await started();
   expect((await ask(bogusName)).rcode).toBe(2);
+});
+
+test('the hosts file is asked what is new in it before every question', async () => {
+  const tables = ['198.18.7.1 nas.example', undefined, '198.18.7.1 nas.example\n198.18.7.2 nas.example', ''];
+  const changed = (): Hosts | undefined => {
+    const text = tables.shift();
+    return text === undefined ? undefined : parseHosts(text);
+  };
+  const { ask } = await started(new FakeKernel({ random: systemRandom }), [], { changed });
+  const counts: number[] = [];
+  for (let i = 0; i < 4; i++) counts.push((await ask('nas.example')).answer.length);
+  expect(counts).toEqual([1, 1, 2, 0]);
 });
 
 test('a stop takes the rules of ours out of the kernel, and what an earlier agent left too', async () => {
@@ -90,6 +103,7 @@ test('the control API tells status and why, and refuses what is no name', async 
 async function started(
   kernel: Edge['kernel'] = new FakeKernel({ random: systemRandom }),
   rules: Parameters<typeof policyWith>[0] = [],
+  hosts?: Edge['hosts'],
 ): Promise<{ readonly runtime: Runtime; readonly ask: (name: string) => Promise<Message> }> {
   const waiting = new Map<number, (octets: Uint8Array) => void>();
   const runtime: Runtime = new Runtime(
@@ -106,6 +120,7 @@ async function started(
       },
       ike: undefined,
       keyLog: () => undefined,
+      hosts,
       log: (event) => {
         if (event.event === 'agent.fault') throw new Error(String(event['error']));
       },

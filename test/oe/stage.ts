@@ -1,4 +1,6 @@
 import { encodeIpseckey, encodePublicKey, type Ipseckey } from '../../src/dns/ipseckey.ts';
+import { parseHosts } from '../../src/dns/hosts.ts';
+import { localAnswer } from '../../src/dns/local-names.ts';
 import { nameOf, nameText, type NameKey } from '../../src/dns/name.ts';
 import type { Secure, Verdict } from '../../src/dns/dnssec/verdict.ts';
 import type { Question } from '../../src/dns/message.ts';
@@ -121,6 +123,8 @@ export interface StageOptions {
   readonly exempt?: (address: IpAddress) => string | undefined;
   readonly unavailable?: (address: IpAddress) => string | undefined;
   readonly knownInsecure?: readonly string[];
+  /** The text of the hosts file. */
+  readonly hosts?: string;
 }
 
 /**
@@ -176,6 +180,12 @@ export class Stage {
         cancel: (id) => {
           this.#questions.delete(id);
         },
+        local: (question) =>
+          localAnswer(question, {
+            hosts: parseHosts(options.hosts ?? ''),
+            ownNames: [],
+            ownAddresses: [],
+          }),
         cached: () => undefined,
         knownInsecure: (n) => options.knownInsecure?.includes(nameText(n)) === true,
         block: (peer) => {

@@ -85,6 +85,7 @@ const EndpointText = v.pipe(
 );
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const PathText = v.pipe(v.string(), v.regex(/^\//));
+const PathOrNone = v.union([PathText, v.literal('')]);
 const Milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000));
 const GroupWord = v.picklist(groups);
 
@@ -94,6 +95,7 @@ const Schema = v.strictObject({
       listen: v.optional(v.array(EndpointText)),
       upstreams: v.optional(v.pipe(v.array(EndpointText), v.minLength(1))),
       'resolv-conf': v.optional(PathText),
+      'hosts-file': v.optional(PathOrNone),
       'trust-anchor-file': v.optional(PathText),
       'validation-date': v.optional(
         v.union([
@@ -153,6 +155,7 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   ],
   'dns.upstreams': ['a list of at least one resolver address', 'upstreams = ["9.9.9.9"]'],
   'dns.resolv-conf': ['an absolute path', 'resolv-conf = "/etc/resolv.conf"'],
+  'dns.hosts-file': ['an absolute path, or an empty text for none', 'hosts-file = "/etc/hosts"'],
   'dns.trust-anchor-file': ['an absolute path', 'trust-anchor-file = "/etc/oe/root.key"'],
   'dns.validation-date': ['a date', 'validation-date = 2026-01-31T12:00:00Z'],
   'ike.ports': ['the IKE port and the NAT traversal port', 'ports = [500, 4500]'],
@@ -264,6 +267,7 @@ function keyParts(text: string): string[] {
 function configOf(read: v.InferOutput<typeof Schema>): Config {
   const base = defaultConfig;
   const date = read.dns?.['validation-date'];
+  const hostsFile = read.dns?.['hosts-file'] ?? base.dns.hostsFile;
   const endpoints = (texts: readonly string[] | undefined) =>
     texts?.flatMap((t) => parseEndpoint(t, 53) ?? []);
   const rules = (read.policy?.rule ?? []).flatMap((rule, i): Rule[] => {
@@ -276,6 +280,7 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       listen: endpoints(read.dns?.listen) ?? base.dns.listen,
       upstreams: endpoints(read.dns?.upstreams),
       resolvConf: read.dns?.['resolv-conf'] ?? base.dns.resolvConf,
+      hostsFile: hostsFile === '' ? undefined : hostsFile,
       trustAnchorFile: read.dns?.['trust-anchor-file'],
       validationDate:
         date === undefined ? undefined : wallSeconds(Math.floor(new Date(date).getTime() / 1000)),

@@ -1,6 +1,7 @@
 import { sameAddress, type IpAddress } from '../../net/address.ts';
 import { messageOf } from '../../errors.ts';
 import type { IkeSockets } from '../../ike/io/sockets.ts';
+import type { HostsFile } from '../../dns/io/hosts.ts';
 import type { Upstreams } from '../../dns/io/upstream.ts';
 import type { KernelPort } from '../../kernel/port.ts';
 import { KernelLedger } from '../../kernel/ledger.ts';
@@ -19,6 +20,8 @@ export interface Edge {
   /** Undefined: nothing can be encrypted here, so no IKE is spoken. */
   readonly ike: Pick<IkeSockets, 'send'> | undefined;
   readonly keyLog: (line: string) => void;
+  /** Undefined: no hosts file is heeded. */
+  readonly hosts?: Pick<HostsFile, 'changed'> | undefined;
   readonly log: Log;
   /** Seconds that the wall clock of the validator is ahead of the system's. */
   readonly wallOffset: number;
@@ -88,6 +91,10 @@ export class Runtime {
   }
 
   input(input: AgentInput): void {
+    if (input.kind === 'query' || input.kind === 'look') {
+      const hosts = this.#edge.hosts?.changed();
+      if (hosts) this.input({ kind: 'hosts', hosts });
+    }
     let effects: readonly AgentEffect[];
     try {
       effects = this.#agent.handle(input, instant(performance.now()), this.#wall());

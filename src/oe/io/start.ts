@@ -1,5 +1,8 @@
 import { appendFileSync, chmodSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { HostsFile } from '../../dns/io/hosts.ts';
 import { DnsListener } from '../../dns/io/listen.ts';
+import { nameOf } from '../../dns/name.ts';
 import { portHolder } from '../../dns/io/port-holder.ts';
 import { Upstreams } from '../../dns/io/upstream.ts';
 import { Exit, OeError, messageOf } from '../../errors.ts';
@@ -116,11 +119,19 @@ async function start(
       upstreams: upstreamSockets,
       ike: canEncrypt ? sockets : undefined,
       keyLog: keyLogTo(ike.keyLog, log),
+      hosts:
+        dns.hostsFile === undefined
+          ? undefined
+          : new HostsFile(dns.hostsFile, (why) => {
+              log({ level: 'warn', event: 'hosts.unusable', why });
+            }),
       log,
       wallOffset: dns.validationDate === undefined ? 0 : dns.validationDate - Math.floor(Date.now() / 1_000),
     },
     {
       locals,
+      // The host's name, or the first label of it where it is a full one.
+      ownNames: [nameOf(hostname().split('.')[0] ?? '')].flatMap((n) => n ?? []),
       upstreams,
       anchors,
       random: systemRandom,
