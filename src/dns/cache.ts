@@ -65,9 +65,10 @@ export class Cache {
     if (!(kept > 0)) return;
     const stored = { link, at: now, until: (now + kept * 1000) as Instant, tookMs, failures };
     this.#put(key, stored);
-    // That a name does not exist holds of all its types (RFC 2308 §5).
-    if (!failed && link.rcode === Rcode.NXDOMAIN && type !== Type.DS)
-      this.#put(keyOf(link.name, anyType), stored);
+    // That a name does not exist holds of all its types (RFC 2308 §5). Where nobody signs it, servers that know only
+    // the usual types say so of a name that is there (as RFC 4074 §4.2 has it of AAAA), and it is we who ask for keys.
+    const holdsOfAll = type !== Type.DS && (type !== Type.IPSECKEY || link.state.status === 'secure');
+    if (!failed && link.rcode === Rcode.NXDOMAIN && holdsOfAll) this.#put(keyOf(link.name, anyType), stored);
   }
 
   #put(key: string, stored: Stored): void {

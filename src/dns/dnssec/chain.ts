@@ -337,6 +337,7 @@ export class Chain {
         return this.#entry(name, { status: 'notCut', empty: true }, ttl, validUntil);
       case 'tooCostly':
         return this.#broken(name, costly(zone, proof), question, ttl);
+      case 'hidden':
       case 'unproved':
         return this.#broken(name, bogus(Ede.NSEC_MISSING, proof.why, []), question, 0);
       default:

@@ -12,6 +12,11 @@ export type Denial =
     }
   /** Neither the name nor a wildcard that would stand in for it is there. */
   | { readonly kind: 'noName'; readonly optOut: boolean }
+  /**
+   * The next closer name lies in an opt-out span, and nothing is said of a wildcard: what may be there is an unsigned
+   * delegation or an empty non-terminal above one, which opt-out leaves out as well (RFC 5155 §7.1).
+   */
+  | { readonly kind: 'hidden'; readonly why: string }
   /** NSEC3 with so many iterations that it is not looked at (RFC 9276 §3.2). */
   | { readonly kind: 'tooCostly'; readonly iterations: number; readonly refused: boolean }
   | { readonly kind: 'unproved'; readonly why: string };

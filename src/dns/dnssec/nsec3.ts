@@ -106,7 +106,10 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
       return { kind: 'noData', delegation: false, optOut };
     }
     const overWildcard = covering(wildcard);
-    if (!overWildcard) return unproved(wildcard, type);
+    if (!overWildcard) {
+      const missing = unproved(wildcard, type);
+      return optOut && missing.kind === 'unproved' ? { kind: 'hidden', why: missing.why } : missing;
+    }
     return { kind: 'noName', optOut: optOut || isOptOut(overWildcard) };
   }
 

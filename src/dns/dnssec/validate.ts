@@ -145,6 +145,8 @@ function negativeState(
   const state: LinkState = { status: 'secure' };
   switch (proof.kind) {
     case 'noName':
+      // An empty non-terminal above unsigned delegations only: opt-out leaves it out of the chain of NSEC3.
+      if (rcode !== Rcode.NXDOMAIN && proof.optOut) return { state: hidden(zone), rcode };
       if (rcode !== Rcode.NXDOMAIN) {
         return {
           state: bogus(
@@ -158,7 +160,14 @@ function negativeState(
       return { state: proof.optOut ? hidden(zone) : state, rcode };
     case 'noData':
       // A server that says NXDOMAIN for an empty non-terminal proves that it is wrong (RFC 8020 §2).
-      return { state: proof.optOut ? hidden(zone) : state, rcode: Rcode.NOERROR };
+      // Behind opt-out nobody can tell whether the name of a DS is there.
+      return {
+        state: proof.optOut ? hidden(zone) : state,
+        rcode: proof.delegation && proof.optOut ? rcode : Rcode.NOERROR,
+      };
+    case 'hidden':
+      if (rcode === Rcode.NOERROR) return { state: hidden(zone), rcode };
+      return { state: bogus(Ede.NSEC_MISSING, proof.why, []), rcode };
     case 'tooCostly':
       return { state: costly(zone, proof), rcode };
     case 'unproved':
