@@ -13,6 +13,8 @@ interface Stored {
   readonly tookMs: number;
   /** Times in a row that it went wrong, for the back-off. */
   readonly failures: number;
+  /** About how much memory it takes. */
+  readonly octets: number;
 }
 
 /** A link from the cache, its TTLs as they are now. */
@@ -30,18 +32,26 @@ const anyType = 0;
 
 /**
  * RRsets and negative answers as they were judged, step by step, with their TTLs; failures and bogus data for a short
- * time. Bounded: beyond `limit` steps the ones that were stored first go.
+ * time. Bounded: beyond `limit` steps, or so many octets, the ones that were stored first go.
  */
 export class Cache {
   readonly #links = new Map<string, Stored>();
   readonly #limit: number;
+  readonly #limitOctets: number;
+  #octets = 0;
 
-  constructor(limit = 16_384) {
+  constructor(limit = 16_384, limitOctets = 64 * 2 ** 20) {
     this.#limit = limit;
+    this.#limitOctets = limitOctets;
   }
 
   get size(): number {
     return this.#links.size;
+  }
+
+  /** Memory that it takes, about. */
+  get octets(): number {
+    return this.#octets;
   }
 
   /** The step that the cache knows from `name` towards `type`: the data, an alias, or that there is nothing. */
@@ -63,7 +73,14 @@ export class Cache {
       ? Math.min(longestFailureSeconds, failureSeconds * 2 ** Math.min(10, failures - 1))
       : Math.min(longestSeconds, link.ttl);
     if (!(kept > 0)) return;
-    const stored = { link, at: now, until: (now + kept * 1000) as Instant, tookMs, failures };
+    const stored = {
+      link,
+      at: now,
+      until: (now + kept * 1000) as Instant,
+      tookMs,
+      failures,
+      octets: octetsOf(link),
+    };
     this.#put(key, stored);
     // That a name does not exist holds of all its types (RFC 2308 §5). Where nobody signs it, servers that know only
     // the usual types say so of a name that is there (as RFC 4074 §4.2 has it of AAAA), and it is we who ask for keys.
@@ -72,13 +89,18 @@ export class Cache {
   }
 
   #put(key: string, stored: Stored): void {
-    this.#links.delete(key);
+    this.#delete(key);
     this.#links.set(key, stored);
-    if (this.#links.size <= this.#limit) return;
+    this.#octets += stored.octets;
     for (const oldest of this.#links.keys()) {
-      this.#links.delete(oldest);
-      return;
+      if (this.#links.size <= this.#limit && this.#octets <= this.#limitOctets) return;
+      this.#delete(oldest);
     }
+  }
+
+  #delete(key: string): void {
+    this.#octets -= this.#links.get(key)?.octets ?? 0;
+    this.#links.delete(key);
   }
 
   #get(name: NameKey, type: number, now: Instant, wall: WallSeconds): CachedLink | undefined {
@@ -93,6 +115,19 @@ export class Cache {
 
 function aged(sets: readonly RRset[], seconds: number): RRset[] {
   return sets.map((set) => ({ ...set, ttl: Math.max(0, set.ttl - seconds) }));
+}
+
+/** What the octets of one more record cost beside themselves. */
+const perRecord = 200;
+
+/** About the memory of a step: a few large answers take as much as thousands of ordinary ones. */
+function octetsOf(link: Link): number {
+  let octets = 1_000;
+  for (const { rdatas, signatures } of [...link.sets, ...link.authority]) {
+    for (const rdata of rdatas) octets += perRecord + rdata.length;
+    for (const signature of signatures) octets += perRecord + signature.length;
+  }
+  return octets;
 }
 
 function keyOf(name: NameKey, type: number): string {

@@ -3,7 +3,8 @@ import { randomU32, type Random } from '../random.ts';
 import { later, type Deadline, type Instant } from '../time.ts';
 import type { Reply } from './dnssec/chain.ts';
 import { decodeMessage, encodeMessage, rrsetsOf, type Message, type Question } from './message.ts';
-import { Class, Ede, EdnsOption, Rcode, rcodeName } from './types.ts';
+import { nameText } from './name.ts';
+import { Class, Ede, EdnsOption, Rcode, rcodeName, typeName } from './types.ts';
 import { Upstreams, waitMs, type Upstream } from './upstreams.ts';
 
 /** What has to be done for an exchange: the same as the resolver's effects of these kinds. */
@@ -54,6 +55,8 @@ interface Live extends Exchange {
 const udpSize = 1232;
 /** Sent per question at most, over all upstreams. */
 const maxSent = 8;
+/** Records of one RRset: each costs everybody who handles it, and no honest one comes near. */
+const recordsPerRRset = 256;
 /** Milliseconds after which a question is given up. */
 export const exchangeMs = 9000;
 
@@ -129,19 +132,20 @@ export class Exchanges {
     this.#drop(attempt, effects);
     const refusal = refusalOf(message.value, upstream);
     if (refusal) return this.#refused(exchange, upstream, refusal, now, effects);
-    const { answer, authority } = message.value;
-    return this.#finish(
-      exchange,
-      {
-        kind: 'message',
-        message: message.value,
-        answer: rrsetsOf(answer),
-        authority: rrsetsOf(authority),
-        upstream: upstream.text,
-      },
-      upstream,
-      effects,
-    );
+    const [answer, authority] = [rrsetsOf(message.value.answer), rrsetsOf(message.value.authority)];
+    const large = [...answer, ...authority].find((s) => s.rdatas.length > recordsPerRRset);
+    if (large) {
+      const why = `${upstream.text} sends more than ${recordsPerRRset} records of ${nameText(large.owner)} ${typeName(large.type)}`;
+      return this.#refused(exchange, upstream, { ede: Ede.OTHER, why }, now, effects);
+    }
+    const reply: Reply = {
+      kind: 'message',
+      message: message.value,
+      answer,
+      authority,
+      upstream: upstream.text,
+    };
+    return this.#finish(exchange, reply, upstream, effects);
   }
 
   /** An ask cannot be performed, e.g. for want of a route. */

@@ -257,7 +257,7 @@ test.each([1, 2, 3])('a circle of %i aliases ends', (size) => {
   }
 });
 
-test('aliases that the upstream does not follow are followed here, up to 11', () => {
+test('THREATS B: aliases that the upstream does not follow are followed here, up to 11', () => {
   const world = exampleWorld();
   world.chases = false;
   for (let i = 0; i < 12; i++)

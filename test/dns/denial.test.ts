@@ -244,7 +244,7 @@ test.each([
   [100, 'secure', Rcode.NXDOMAIN, undefined],
   [101, 'insecure', Rcode.NXDOMAIN, Ede.UNSUPPORTED_NSEC3_ITERATIONS],
   [501, 'bogus', Rcode.SERVFAIL, Ede.UNSUPPORTED_NSEC3_ITERATIONS],
-])('NSEC3 with %i iterations is %s (RFC 9276 §3.2)', (iterations, status, rcode, ede) => {
+])('THREATS B: NSEC3 with %i iterations is %s (RFC 9276 §3.2)', (iterations, status, rcode, ede) => {
   const resolution = before(exampleWorld({ denial: 'NSEC3', iterations })).ask('nothing.example.org');
   expect(resolution).toMatchObject({ rcode, verdict: { status } });
   expect(resolution.ede?.code).toBe(ede);
@@ -263,7 +263,7 @@ test('an opt-out span makes a denial insecure, since an unsigned delegation may 
   });
 });
 
-test('a name so deep that finding its closest encloser costs too many hashes is refused', () => {
+test('THREATS B: a name so deep that finding its closest encloser costs too many hashes is refused', () => {
   const deep = `${'a.'.repeat(100)}example.org`;
   expect(before(exampleWorld({ denial: 'NSEC3' })).ask(deep)).toMatchObject(servfail);
   expect(before(exampleWorld({ denial: 'NSEC' })).ask(deep)).toMatchObject({ rcode: Rcode.NXDOMAIN });

@@ -268,7 +268,7 @@ test.each([
   expect(dnskey.ok && importKey(dnskey.value)).toBeUndefined();
 });
 
-test('of keys with one tag 4 are tried, and 32 signatures that are wrong end a lookup (KeyTrap)', () => {
+test('THREATS B: of keys with one tag 4 are tried, and 32 signatures that are wrong end a lookup (KeyTrap)', () => {
   const [wrong, right] = examples.filter((e) => e.algorithm === 15);
   if (!wrong || !right) throw new Error('no examples');
   const colliding = { ...zoneKey(wrong), dnskey: { ...zoneKey(wrong).dnskey, tag: right.tag } };

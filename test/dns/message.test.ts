@@ -177,7 +177,7 @@ test('a second OPT, one outside the additional section and one below the root ar
   expect(decodeMessage(fromHex(`${head}0000000000010161${opt}`)).ok).toBe(false);
 });
 
-test('of a long list of EDNS options the first 32 are read', () => {
+test('THREATS B: of a long list of EDNS options the first 32 are read', () => {
   const options = Array.from({ length: 5_000 }, (_, code) => ({ code, data: new Uint8Array(1) }));
   const edns = { version: 0, udpSize: 512, dnssecOk: false, options };
   const message = value(encodeMessage({ ...query('a.example', Type.A), edns }));

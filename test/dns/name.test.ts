@@ -190,7 +190,7 @@ test.each([
   expect(ok).toBe(false);
 });
 
-test('a name goes through at most 64 pointers', () => {
+test('THREATS B: a name goes through at most 64 pointers', () => {
   const chain = (pointers: number): Uint8Array => {
     const octets_ = [0];
     for (let i = 0; i < pointers; i++) octets_.push(0xc0, i === 0 ? 0 : 2 * i - 1);

@@ -132,7 +132,7 @@ test('one good signature among bad ones is enough (RFC 6840 §5.4)', () => {
   expect(before(world).ask('www.example.org').verdict.status).toBe('secure');
 });
 
-test('not more than 8 signatures are tried for an RRset (KeyTrap)', () => {
+test('THREATS B: not more than 8 signatures are tried for an RRset (KeyTrap)', () => {
   const world = exampleWorld();
   const forged = Array.from({ length: 8 }, (_, i) => {
     const bad = exampleWorld().spoil('www.example.org', Type.A, { flipped: true, originalTtl: 3601 + i });

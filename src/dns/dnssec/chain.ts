@@ -6,7 +6,7 @@ import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type Nam
 import type { RRset } from '../rrset.ts';
 import { Class, Ede, Type, typeName } from '../types.ts';
 import { algorithmName, isSupportedAlgorithm, isSupportedDigest, Digest } from './algorithms.ts';
-import { dsPerZone, signaturesPerRRset, type Budget } from './budget.ts';
+import { dsPerZone, keysPerZone, signaturesPerRRset, type Budget } from './budget.ts';
 import { dsDigest, importKey } from './crypto.ts';
 import type { Absence, Denial, DenialProof } from './denial.ts';
 import { nsecProof, type OwnedNsec } from './nsec.ts';
@@ -373,7 +373,7 @@ export class Chain {
     }
     const keys: ZoneKey[] = [];
     let unusable: string | undefined;
-    for (const rdata of set.rdatas) {
+    for (const rdata of set.rdatas.slice(0, keysPerZone)) {
       const dnskey = decodeDnskey(rdata);
       if (!dnskey.ok || !isSupportedAlgorithm(dnskey.value.algorithm)) continue;
       if (!isZoneKey(dnskey.value)) {

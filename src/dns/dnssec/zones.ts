@@ -53,12 +53,13 @@ export interface ZoneEntry {
   readonly validUntil: number;
 }
 
-/** Zones kept; a flood of names of insecure zones pushes out the oldest. */
+/** Zones and keys of zones kept; a flood of names of insecure zones, or of zones with many keys, pushes out the oldest. */
 const limit = 8192;
 
 /** What the chain of trust has yielded so far, name by name; bounded. */
 export class Zones {
   readonly #entries = new Map<NameKey, ZoneEntry>();
+  #weight = 0;
 
   get size(): number {
     return this.#entries.size;
@@ -68,22 +69,25 @@ export class Zones {
     const entry = this.#entries.get(name);
     if (!entry) return undefined;
     if (now < entry.until && wall <= entry.validUntil) return entry;
-    this.#entries.delete(name);
+    this.delete(name);
     return undefined;
   }
 
   set(entry: ZoneEntry): void {
-    this.#entries.delete(entry.name);
+    this.delete(entry.name);
     this.#entries.set(entry.name, entry);
-    if (this.#entries.size <= limit) return;
+    this.#weight += weightOf(entry);
     for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      return;
+      if (this.#weight <= limit) return;
+      this.delete(oldest);
     }
   }
 
   delete(name: NameKey): void {
+    const entry = this.#entries.get(name);
+    if (!entry) return;
     this.#entries.delete(name);
+    this.#weight -= weightOf(entry);
   }
 
   /** The entry nearest above `name`, or at it, that tells to which zone it belongs. */
@@ -94,4 +98,8 @@ export class Zones {
     }
     return undefined;
   }
+}
+
+function weightOf({ state }: ZoneEntry): number {
+  return 1 + (state.status === 'secure' ? state.keys.length : 0);
 }
