@@ -53,6 +53,11 @@ export function localAnswer(question: Question, known: LocalKnowledge): LocalAns
   );
 }
 
+/** Whether the DNS cannot know the name: what anybody claims of it cannot be proved, and asking would only tell. */
+export function isSpecialName(name: NameKey): boolean {
+  return zoneOf(name) !== undefined;
+}
+
 function hostsAnswer(question: Question, hosts: Hosts): LocalAnswer | undefined {
   const { name, type } = question;
   if (type === Type.PTR) {

@@ -1,4 +1,4 @@
-import type { LocalAnswer } from '../dns/local-names.ts';
+import { isSpecialName, type LocalAnswer } from '../dns/local-names.ts';
 import type { Resolution } from '../dns/resolver.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
 import type { Question } from '../dns/message.ts';
@@ -370,7 +370,7 @@ export class Gate {
       const key = wantedKey(one);
       if (lookup.evidenceAsked.has(key) || lookup.evidence.has(key)) continue;
       // Whoever names many gateways gets a few of them looked at (THREATS A.12).
-      if (lookup.evidenceAsked.size >= evidencePerLookup) {
+      if (lookup.evidenceAsked.size >= evidencePerLookup || isSpecialName(one.name)) {
         lookup.evidence.set(key, []);
         spent = true;
         continue;

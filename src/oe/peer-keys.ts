@@ -1,3 +1,4 @@
+import { isSpecialName } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
 import { nameOf, nameText, reverseName, type NameKey } from '../dns/name.ts';
 import type { Resolution } from '../dns/resolver.ts';
@@ -137,8 +138,10 @@ function identityOf(id: { readonly type: number; readonly octets: Uint8Array }):
     case IdType.ID_FQDN: {
       const text = toLatin1(id.octets);
       const name = id.octets.length > 0 && id.octets.length <= 255 ? nameOf(text) : undefined;
-      return name === undefined
-        ? { problem: `its identity is no host name: ${printable(text.slice(0, 80))}` }
+      if (name === undefined)
+        return { problem: `its identity is no host name: ${printable(text.slice(0, 80))}` };
+      return isSpecialName(name)
+        ? { problem: `it calls itself ${nameText(name)}, a name that the DNS cannot know` }
         : { kind: 'name', name };
     }
     default:

@@ -1,6 +1,17 @@
 import { expect, test } from 'vitest';
 import { Ede, Rcode, Type } from '../../src/dns/types.ts';
-import { address, addressSet, childTo, key, keySet, name, policyWith, secure, Stage } from './stage.ts';
+import {
+  address,
+  addressSet,
+  childTo,
+  key,
+  keyRecord,
+  keySet,
+  name,
+  policyWith,
+  secure,
+  Stage,
+} from './stage.ts';
 
 const host = 'www.example.org';
 const there = '198.18.2.10';
@@ -86,6 +97,17 @@ test('a special name is NXDOMAIN without a question, and the record says why', (
     state: 'failed',
     reason: { code: 'special-name', why: expect.stringContaining('multicast') as string },
   });
+});
+
+test('a gateway with a special name is not asked for, and the key is not used', () => {
+  const stage = new Stage();
+  const waiter = stage.ask(host);
+  stage.answer(host, Type.A, secure(addressSet(host, there)));
+  const gateway = { kind: 'name', name: name('printer.local') } as const;
+  stage.answer(host, Type.IPSECKEY, secure(keySet(host, [keyRecord(key(1), gateway)])));
+  expect(stage.isAsked('printer.local', Type.A)).toBe(false);
+  expect(stage.result(waiter)).toEqual([there]);
+  expect(stage.gate.recordsOf(name(host))[0]?.verdict).toMatchObject({ reason: { code: 'key-unusable' } });
 });
 
 test('the reverse name of an address in the hosts file is answered', () => {

@@ -55,6 +55,15 @@ test('THREATS A.9: keys and addresses that are not secure prove nobody', () => {
   expect(insecureAddress.answers).toMatchObject([{ keys: [] }]);
 });
 
+test('a peer that calls itself by a name that the DNS cannot know makes us ask nobody', () => {
+  for (const text of ['printer.local', 'a.onion', 'localhost']) {
+    const desk = new Desk();
+    desk.keys.ask(1, peer, { type: 2, octets: toUtf8(text) });
+    expect(desk.asked).toEqual([]);
+    expect(desk.answers).toMatchObject([{ keys: [], why: expect.stringContaining('cannot know') as string }]);
+  }
+});
+
 test('a key whose gateway is another host proves nobody', () => {
   const desk = new Desk();
   desk.keys.ask(1, peer, idAddress);

@@ -5,6 +5,7 @@ import { Class, Type } from '../../src/dns/types.ts';
 import { Priority } from '../../src/kernel/bands.ts';
 import { FakeKernel } from '../../src/kernel/fake.ts';
 import { hostPrefix } from '../../src/net/prefix.ts';
+import { whyName } from '../../src/oe/explain.ts';
 import { noKernel } from '../../src/oe/io/no-kernel.ts';
 import { systemRandom } from '../../src/oe/io/random.ts';
 import { controlRoutes } from '../../src/oe/io/routes.ts';
@@ -39,10 +40,19 @@ test('the hosts file is asked what is new in it before every question', async ()
     const text = tables.shift();
     return text === undefined ? undefined : parseHosts(text);
   };
-  const { ask } = await started(new FakeKernel({ random: systemRandom }), [], { changed });
+  const { ask, runtime } = await started(new FakeKernel({ random: systemRandom }), [], { changed });
   const counts: number[] = [];
   for (let i = 0; i < 4; i++) counts.push((await ask('nas.example')).answer.length);
   expect(counts).toEqual([1, 1, 2, 0]);
+  tables.push('198.18.7.1 nas.example');
+  await runtime.look(name('nas.example'));
+  expect(whyName(runtime.agent.view, name('nas.example'))).toMatchObject({
+    verdict: { state: 'clear', code: 'hosts-file' },
+    questions: [
+      { type: 'A', status: 'indeterminate', answers: ['nas.example A 198.18.7.1'] },
+      { type: 'AAAA', answers: [] },
+    ],
+  });
 });
 
 test('a stop takes the rules of ours out of the kernel, and what an earlier agent left too', async () => {
