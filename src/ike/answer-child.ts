@@ -43,7 +43,9 @@ export interface ChildWish {
 
 export function judgeWish(session: Session, secrets: Secrets, wish: ChildWish): ChildVerdict {
   const { host } = session;
-  if (wish.replaces === undefined && session.children.size >= host.limits.childrenPerSession) {
+  // A rekey has room for the old child beside the new one; a peer that never deletes the old ones has not.
+  const most = host.limits.childrenPerSession * (wish.replaces === undefined ? 1 : 2);
+  if (session.children.size >= most) {
     return refused(session, NotifyType.NO_ADDITIONAL_SAS);
   }
   const choice = chooseEsp(wish.SA, host.options.suites, placeholderSpi, groupsFor(wish));

@@ -2,7 +2,7 @@ import { sameAddress, type Endpoint, type IpAddress } from '../net/address.ts';
 import type { PublicKey } from '../net/public-key.ts';
 import type { LogEvent } from '../log.ts';
 import { randomUnit, type Random } from '../random.ts';
-import type { Deadline, Instant } from '../time.ts';
+import { later, type Deadline, type Instant } from '../time.ts';
 import { sameOctets } from '../wire/octets.ts';
 import { Attempts } from './attempts.ts';
 import type { ChildSa, EspSuite, PeerAuth } from './child.ts';
@@ -367,15 +367,28 @@ export class IkeEndpoint {
         this.#emit({ kind: 'askPeerKeys', query, peer: address, id: { type: id.type, octets: id.data } });
         return query;
       },
-      mayReassemble: () => {
+      mayReassemble: (session) => {
+        // Strangers share what there is; they must not keep those whom we asked, or know, from answering.
+        if (!isStranger(session)) return true;
         let busy = 0;
-        for (const session of this.#sessions.values()) if (session.fragments.size > 0) busy++;
+        for (const other of this.#sessions.values()) {
+          if (!isStranger(other)) continue;
+          for (const [direction, { since }] of other.fragments) {
+            if (later(since, limits.reassemblyMs) < this.#now) other.fragments.delete(direction);
+          }
+          if (other.fragments.size > 0) busy++;
+        }
         return busy < limits.reassemblies;
       },
+      mayRekey: (session) =>
+        this.#sessions.size < limits.sessions &&
+        this.#pairs.others(session).filter((s) => s.phase.phase === 'standing').length <
+          limits.sessionsPerPair,
       adopt: (session) => {
         this.#sessions.set(session.spi, session);
         this.#pairs.add(session);
         this.#touched.add(session);
+        if (session.children.size === 0) startTimer(session, 'childless', limits.childlessMs);
         this.#armLifetime(session);
       },
       retryAnonymously: (session) => {
@@ -413,10 +426,11 @@ export class IkeEndpoint {
     this.#armLifetime(session);
     if (initialContact) this.#pairs.initialContact(session);
     const standing = this.#pairs.others(session).filter((s) => s.phase.phase === 'standing');
-    const oldest = standing.find((s) => !isAuthenticated(s)) ?? standing[0];
-    if (oldest && standing.length >= sessionsPerPair) {
-      partWith(oldest, 'there are too many IKE SAs with the peer');
-    }
+    if (standing.length < sessionsPerPair) return;
+    // A stranger that comes anew does not push out an authenticated peer.
+    const newcomer = isStranger(session) ? session : undefined;
+    const oldest = standing.find((s) => !isAuthenticated(s)) ?? newcomer ?? standing[0];
+    if (oldest) partWith(oldest, 'there are too many IKE SAs with the peer');
   }
 
   /** The initiator is the first to rekey, so that both seldom do (RFC 7296 §2.8). */
@@ -435,6 +449,11 @@ export class IkeEndpoint {
     this.#sessions.delete(session.spi);
     this.#halfOpen.forget(session);
   }
+}
+
+/** It began, and has not proved who it is. */
+function isStranger(session: Session): boolean {
+  return session.role === 'responder' && !isAuthenticated(session);
 }
 
 function isBetween(session: Session, local: Endpoint, remote: Endpoint): boolean {

@@ -198,9 +198,9 @@ function reassemblyOf(session: Session, { header }: Message): Reassembly | undef
   const direction = header.response ? 'response' : 'request';
   const present = session.fragments.get(direction);
   if (present?.messageId === header.messageId) return present.of;
-  if (!present && !session.host.mayReassemble()) return undefined;
+  if (!present && !session.host.mayReassemble(session)) return undefined;
   const of = new Reassembly();
-  session.fragments.set(direction, { messageId: header.messageId, of });
+  session.fragments.set(direction, { messageId: header.messageId, of, since: session.host.now });
   return of;
 }
 

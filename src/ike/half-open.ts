@@ -1,4 +1,4 @@
-import { formatEndpoint, type Endpoint } from '../net/address.ts';
+import { formatEndpoint, type Endpoint, type IpAddress } from '../net/address.ts';
 import { sameOctets } from '../wire/octets.ts';
 import { CookieJar } from './cookies.ts';
 import { marked, transmit } from './exchange.ts';
@@ -19,6 +19,8 @@ export class HalfOpen {
   readonly #byInit = new Map<string, Session>();
   readonly #inits = new Map<Session, string>();
   readonly #open = new Set<Session>();
+  /** How many of both there are from one network. */
+  readonly #perNetwork = new Map<string, { all: number; open: number }>();
 
   constructor(host: Host) {
     this.#host = host;
@@ -39,7 +41,7 @@ export class HalfOpen {
       answerAgain(before, message);
       return undefined;
     }
-    if (this.#open.size >= limits.halfOpen) return undefined;
+    if (!this.#hasRoom(remote.address)) return undefined;
     const nonceI = message.payloads.find((p) => p.kind === 'Nonce')?.nonce;
     if (!nonceI) return undefined;
     const subject = { address: remote.address, spiI, nonceI };
@@ -59,6 +61,7 @@ export class HalfOpen {
         this.#byInit.set(key, answer.session);
         this.#inits.set(answer.session, key);
         this.#open.add(answer.session);
+        this.#count(answer.session, { all: 1, open: 1 });
         return answer.session;
       default:
         return answer satisfies never;
@@ -67,16 +70,42 @@ export class HalfOpen {
 
   /** IKE_AUTH is through, or will not be. */
   close(session: Session): void {
-    this.#open.delete(session);
+    if (this.#open.delete(session)) this.#count(session, { all: 0, open: -1 });
   }
 
   /** The session is over. */
   forget(session: Session): void {
-    this.#open.delete(session);
+    this.close(session);
     const key = this.#inits.get(session);
+    if (key === undefined) return;
     this.#inits.delete(session);
-    if (key !== undefined) this.#byInit.delete(key);
+    this.#byInit.delete(key);
+    this.#count(session, { all: -1, open: 0 });
   }
+
+  /** Who can use many addresses of one network gets no more than a share, and all others leave some for us. */
+  #hasRoom(address: IpAddress): boolean {
+    const { limits } = this.#host;
+    const here = this.#perNetwork.get(networkOf(address));
+    return (
+      this.#open.size < limits.halfOpen &&
+      this.#inits.size < limits.sessionsOfOthers &&
+      (here === undefined || (here.open < limits.halfOpenPerNetwork && here.all < limits.sessionsPerNetwork))
+    );
+  }
+
+  #count(session: Session, more: { readonly all: number; readonly open: number }): void {
+    const network = networkOf(session.remote.address);
+    const { all, open } = this.#perNetwork.get(network) ?? { all: 0, open: 0 };
+    const now = { all: all + more.all, open: open + more.open };
+    if (now.all === 0) this.#perNetwork.delete(network);
+    else this.#perNetwork.set(network, now);
+  }
+}
+
+/** The /64 or /24, which one host may well have for itself. */
+function networkOf({ family, octets }: IpAddress): string {
+  return octets.subarray(0, family === 6 ? 8 : 3).join('.');
 }
 
 /** The same again is answered again (§2.1); anything else under this SPI is not from whom it was. */

@@ -20,8 +20,12 @@ export interface Limits {
   /** Half-open IKE SAs from which on cookies are wanted, and at most. */
   readonly halfOpenCookies: number;
   readonly halfOpen: number;
-  /** IKE SAs in all, and for one pair of addresses. */
+  /** Those of one network (IPv6 /64, IPv4 /24): more than can be had without a cookie, so that nobody fills it for others. */
+  readonly halfOpenPerNetwork: number;
+  /** IKE SAs in all; those that others began, all together and from one network; for one pair of addresses. */
   readonly sessions: number;
+  readonly sessionsOfOthers: number;
+  readonly sessionsPerNetwork: number;
   readonly sessionsPerPair: number;
   readonly childrenPerSession: number;
   /** How long the answer to `askPeerKeys` is waited for, and for how many peers at a time. */
@@ -29,8 +33,9 @@ export interface Limits {
   readonly peerKeysAtOnce: number;
   /** Encrypted messages longer than this are fragmented; with UDP, IP and marker that is the MTU of IPv6. */
   readonly fragmentOctets: number;
-  /** IKE SAs that collect fragments at the same time, before and after authentication. */
+  /** IKE SAs of strangers that collect fragments at the same time, and for how long one may take. */
   readonly reassemblies: number;
+  readonly reassemblyMs: number;
   /** What is over lingers, to repeat its last answer. */
   readonly lingerMs: number;
   /** An IKE_SA_INIT that has waited this long for keys is begun anew: the responder has forgotten it. */
@@ -63,13 +68,17 @@ export const defaultLimits: Limits = {
   halfOpenMs: 35_000,
   halfOpenCookies: 64,
   halfOpen: 1_024,
+  halfOpenPerNetwork: 128,
   sessions: 20_000,
+  sessionsOfOthers: 16_000,
+  sessionsPerNetwork: 1_024,
   sessionsPerPair: 6,
   childrenPerSession: 4,
   peerKeysMs: 10_000,
   peerKeysAtOnce: 128,
   fragmentOctets: 1_228,
   reassemblies: 256,
+  reassemblyMs: 30_000,
   lingerMs: 20_000,
   staleInitMs: 20_000,
   childlessMs: 60_000,

@@ -34,7 +34,7 @@ export function onRekeyIkeRequest(session: Session, phase: Standing, incoming: I
     return;
   }
   // Both rekey at once, or something of the old one is still open: later (§2.25.2).
-  if (session.asking !== undefined) {
+  if (session.asking !== undefined || !host.mayRekey(session)) {
     answer([notify(NotifyType.TEMPORARY_FAILURE)]);
     return;
   }

@@ -63,7 +63,10 @@ export interface Session {
   answering: Answering | undefined;
   /** Responder: the IKE_AUTH that is being answered says that it is the peer's only one (§2.4). */
   initialContact: boolean;
-  readonly fragments: Map<'request' | 'response', { readonly messageId: number; readonly of: Reassembly }>;
+  readonly fragments: Map<
+    'request' | 'response',
+    { readonly messageId: number; readonly of: Reassembly; readonly since: Instant }
+  >;
 
   /** By the SPI of the inbound SA. */
   readonly children: Map<number, Child>;
@@ -290,8 +293,10 @@ export interface Host {
   askSpi(session: Session, purpose: SpiPurpose): void;
   /** Emits `askPeerKeys`; undefined where too many are waited for already. */
   askPeerKeys(session: Session, id: IdPayload): number | undefined;
-  /** Whether another session may begin to collect fragments. */
-  mayReassemble(): boolean;
+  /** Whether the session may begin to collect fragments. */
+  mayReassemble(session: Session): boolean;
+  /** Whether the peer may have one more IKE SA out of this one; it need not delete those from before. */
+  mayRekey(session: Session): boolean;
   /** Takes in an IKE SA that was rekeyed out of another. */
   adopt(session: Session): void;
   /** Begins anew without telling who we are, for the attempts of `session`. */
