@@ -52,9 +52,14 @@ export class Pairs {
     return undefined;
   }
 
-  /** Whether another IKE SA of the pair has an authenticated peer and a child that carries traffic. */
+  /**
+   * Whether another IKE SA of the pair has a child of an authenticated peer, be it on its way to the kernel only: what
+   * is installed after it would otherwise be the newer one there.
+   */
   authenticatedElsewhere(session: Session): boolean {
-    return this.others(session).some((s) => isAuthenticated(s) && liveChildOf(s) !== undefined);
+    return this.others(session).some((s) =>
+      [...s.children.values()].some((c) => c.sa.peerAuth.kind === 'key' && !c.leaving),
+    );
   }
 
   /** A child stands in `session`: says which IKE SAs of the pair are to go. */
