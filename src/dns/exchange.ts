@@ -5,7 +5,7 @@ import type { Reply } from './dnssec/chain.ts';
 import { decodeMessage, encodeMessage, rrsetsOf, type Message, type Question } from './message.ts';
 import { nameText } from './name.ts';
 import { Class, Ede, EdnsOption, Rcode, rcodeName, typeName } from './types.ts';
-import { Upstreams, waitMs, type Upstream } from './upstreams.ts';
+import { UpstreamRanking, waitMs, type Upstream } from './upstream-ranking.ts';
 
 /** What has to be done for an exchange: the same as the resolver's effects of these kinds. */
 export type ExchangeEffect =
@@ -62,7 +62,7 @@ export const exchangeMs = 9000;
 
 /** Questions on their way, their retransmissions and the matching of replies. */
 export class Exchanges {
-  readonly #upstreams: Upstreams;
+  readonly #upstreams: UpstreamRanking;
   readonly #random: Random;
   readonly #attempts = new Map<number, Attempt>();
   readonly #live = new Set<Live>();
@@ -70,7 +70,7 @@ export class Exchanges {
   #nextAsk = 1;
 
   constructor(upstreams: readonly Endpoint[], random: Random) {
-    this.#upstreams = new Upstreams(upstreams);
+    this.#upstreams = new UpstreamRanking(upstreams);
     this.#random = random;
   }
 

@@ -14,7 +14,7 @@ import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
 import type { RRset } from './rrset.ts';
 import { Class, Ede, Rcode, Type, typeName } from './types.ts';
-import type { Upstream } from './upstreams.ts';
+import type { Upstream } from './upstream-ranking.ts';
 
 /** What became of one question. */
 export interface Resolution {

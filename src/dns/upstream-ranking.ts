@@ -20,7 +20,7 @@ const [firstWaitMs, shortestWaitMs, longestWaitMs] = [400, 150, 1500];
 const [silencesShunned, shunnedMs] = [2, 30_000];
 
 /** The resolvers in the order in which they should be asked, learned from how they answer. */
-export class Upstreams {
+export class UpstreamRanking {
   readonly #all: readonly Upstream[];
 
   constructor(endpoints: readonly Endpoint[]) {
