@@ -41,6 +41,8 @@ const tcpOctets = 0xffff;
 const leastUdpOctets = 512;
 /** What we say that we take over UDP: unfragmented nearly everywhere (RFC 9715 §3.1). */
 const ourUdpOctets = 1_232;
+/** Records beside a question that are read: OPT, TSIG or SIG(0), and some to spare. */
+const maxAdditional = 8;
 /** Octets of text in an Extended DNS Error; the rest is cut. */
 const edeTextOctets = 240;
 
@@ -55,14 +57,18 @@ export function decodeQuery(octets: Uint8Array): DecodedQuery {
   if ((flags & HeaderBit.QR) !== 0) return { kind: 'drop' };
   if ((flags & opcodeMask) !== 0) return errorFor(id, flags, Rcode.NOTIMP);
 
+  // A query holds one question and next to nothing else: thousands of records are not read to find that out.
+  const counts = [4, 6, 8, 10].map((at) => ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0));
+  const [questionCount = 0, answerCount = 0, authorityCount = 0, additionalCount = 0] = counts;
+  if (questionCount !== 1 || answerCount > 0 || authorityCount > 0 || additionalCount > maxAdditional)
+    return errorFor(id, flags, Rcode.FORMERR);
+
   const message = decodeMessage(octets);
   const questionOctets = questionOctetsOf(octets);
   if (!message.ok || questionOctets === undefined) return errorFor(id, flags, Rcode.FORMERR);
-  const { questions, answer, authority, edns, recursionDesired: rd } = message.value;
+  const { questions, edns, recursionDesired: rd } = message.value;
   const [question] = questions;
-  if (question === undefined || questions.length > 1 || answer.length > 0 || authority.length > 0) {
-    return errorFor(id, flags, Rcode.FORMERR);
-  }
+  if (question === undefined) return errorFor(id, flags, Rcode.FORMERR);
   const query: ClientQuery = {
     id,
     question,

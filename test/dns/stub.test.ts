@@ -211,6 +211,25 @@ test('a query that breaks off, has a pointer in its name or octets behind it is 
   }
 });
 
+test('THREATS B: a query with more records than queries have is FORMERR, and none of them is read', () => {
+  const whole = encodeMessage(query({}));
+  // The counts say so; what they count is not even there.
+  for (const at of [4, 6, 8, 10]) {
+    const decoded = decodeQuery(whole.with(at, 0x15));
+    if (decoded.kind !== 'error') throw new Error(decoded.kind);
+    expect(read(decoded.octets)).toMatchObject({ id: 7, rcode: Rcode.FORMERR });
+  }
+  const records = Array.from({ length: 9 }, () => ({
+    owner: name('a.example'),
+    type: Type.A,
+    class: 1,
+    ttl: 0,
+    rdata: new Uint8Array(4),
+  }));
+  expect(decodeQuery(encodeMessage(query({ additional: records.slice(0, 7) }))).kind).toBe('query');
+  expect(decodeQuery(encodeMessage(query({ additional: records }))).kind).toBe('error');
+});
+
 test('octets from one of Node’s Buffers are not shared', () => {
   const octets = Buffer.from(encodeMessage(query({})));
   const decoded = decodeQuery(octets);
