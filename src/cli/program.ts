@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { Exit, OeError, messageOf } from '../errors.ts';
+import { printable } from '../oe/text.ts';
 
 interface CommonOptions {
   readonly config?: string;
@@ -27,6 +28,7 @@ function programWith(version: string, setExit: (code: number) => void): Command 
     .version(version, '-V, --version')
     .exitOverride()
     .showSuggestionAfterError()
+    .showHelpAfterError('`oe --help` lists the commands and their options.')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText(
       'after',
@@ -153,7 +155,12 @@ function explain(error: unknown, json: boolean): number {
     const { code, message, remedy } = known;
     process.stdout.write(`${JSON.stringify({ version: 1, error: { code, message, remedy } })}\n`);
   } else {
-    process.stderr.write(`oe: ${known.message}\n    ${known.remedy}\n`);
+    process.stderr.write(`oe: ${printableLines(known.message)}\n    ${printableLines(known.remedy)}\n`);
   }
   return known.exitCode;
+}
+
+/** Names of programs and of files are others' to choose, and get into sentences. */
+function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }

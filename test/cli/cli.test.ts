@@ -25,6 +25,13 @@ beforeAll(async () => {
       asked = query.toString();
       if (query.get('name') === 'a..b')
         return { ok: false, status: 400, code: 'name-invalid', message: 'a..b is no name.' };
+      if (query.get('name') === 'hostile.example')
+        return {
+          ok: false,
+          status: 400,
+          code: 'name-invalid',
+          message: 'port held by \u001b]0;x\u0007evil\nhere.',
+        };
       return { ok: true, body: sampleWhy };
     },
   };
@@ -41,6 +48,11 @@ test('the version is the one of package.json', () => {
     version: string;
   };
   expect(version).toBe(manifest.version);
+});
+
+test('THREATS A.24: what others may name gets into errors without being obeyed by the terminal', async () => {
+  const { stderr } = await oe('why', 'hostile.example', '--config', config);
+  expect(stderr).toContain('port held by \\u{1b}]0;x\\u{7}evil\nhere.');
 });
 
 test('every command explains itself with an example', async () => {
