@@ -27,7 +27,8 @@ const idleMs = 5_000;
  */
 export class Upstreams {
   readonly #events: UpstreamEvents;
-  readonly #udp = new Map<number, UdpSocket>();
+  readonly #udp = new Map<number, ConnectedSocket>();
+  readonly #spares = new Spares();
   readonly #tcp = new Map<number, TcpLink>();
   /** By the upstream as text; the link to which the next ask goes. */
   readonly #links = new Map<string, TcpLink>();
@@ -53,38 +54,36 @@ export class Upstreams {
     for (const ask of [...this.#udp.keys(), ...this.#tcp.keys()]) this.release(ask);
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
+    this.#spares.close();
   }
 
   #askUdp({ ask, upstream, octets }: Ask): void {
-    const socket = createSocket(upstream.address.family === 4 ? 'udp4' : 'udp6');
+    const socket = this.#spares.take(upstream);
     this.#udp.set(ask, socket);
     const fail = (error: unknown): void => {
       if (this.#udp.get(ask) !== socket) return;
       this.#closeUdp(ask);
       this.#events.failed(ask, failure(upstream, error));
     };
-    socket.on('error', fail);
-    socket.on('message', (reply) => {
-      if (this.#udp.get(ask) === socket) this.#events.reply(ask, plain(reply));
-    });
-    socket.on('connect', () => {
+    socket.failed = fail;
+    const send = (): void => {
       if (this.#udp.get(ask) !== socket) return;
-      socket.send(octets, (error) => {
+      socket.udp.send(octets, (error) => {
         if (error) fail(error);
       });
+    };
+    socket.udp.on('message', (reply) => {
+      if (this.#udp.get(ask) === socket) this.#events.reply(ask, plain(reply));
     });
-    try {
-      socket.connect(upstream.port, formatAddress(upstream.address));
-    } catch (error) {
-      setImmediate(fail, error); // A port that cannot be: 0, for example.
-    }
+    if (socket.isConnected) send();
+    else socket.udp.once('connect', send);
   }
 
   #closeUdp(ask: number): void {
     const socket = this.#udp.get(ask);
     if (socket === undefined) return;
     this.#udp.delete(ask);
-    socket.close();
+    socket.udp.close();
   }
 
   #askTcp(ask: Ask, mayReuse: boolean): void {
@@ -110,6 +109,92 @@ export class Upstreams {
     this.#tcp.set(ask.ask, link);
     link.ask(ask);
   }
+}
+
+/** A socket for one query, and what became of connecting it. */
+interface ConnectedSocket {
+  readonly udp: UdpSocket;
+  isConnected: boolean;
+  /** Whoever has the socket hears of its faults here. */
+  failed: (error: unknown) => void;
+}
+
+/**
+ * Sockets that are connected before they are wanted, so that a query leaves at once. Each still serves one query, from
+ * a port that the kernel chose for it alone. A while after the last query all are closed.
+ */
+class Spares {
+  readonly #idle = new Map<string, { readonly upstream: Endpoint; readonly sockets: Set<ConnectedSocket> }>();
+  #refillTimer: NodeJS.Timeout | undefined;
+  #expiryTimer: NodeJS.Timeout | undefined;
+
+  /** A fresh socket, connected where one was ready. It is the caller's from now on. */
+  take(upstream: Endpoint): ConnectedSocket {
+    const key = formatEndpoint(upstream);
+    const idle = this.#idle.get(key) ?? { upstream, sockets: new Set() };
+    this.#idle.set(key, idle);
+    this.#refillTimer ??= setTimeout(() => {
+      this.#refill();
+    }, refillMs).unref();
+    const [ready] = idle.sockets;
+    if (ready === undefined) return connected(upstream);
+    idle.sockets.delete(ready);
+    ready.udp.ref();
+    return ready;
+  }
+
+  close(): void {
+    clearTimeout(this.#refillTimer);
+    clearTimeout(this.#expiryTimer);
+    for (const { sockets } of this.#idle.values()) for (const { udp } of sockets) udp.close();
+    this.#idle.clear();
+    this.#refillTimer = undefined;
+  }
+
+  #refill(): void {
+    this.#refillTimer = undefined;
+    for (const { upstream, sockets } of this.#idle.values()) {
+      for (let missing = sparesPerUpstream - sockets.size; missing > 0; missing--) {
+        const socket = connected(upstream);
+        socket.failed = () => {
+          sockets.delete(socket);
+          socket.udp.close();
+        };
+        socket.udp.unref();
+        sockets.add(socket);
+      }
+    }
+    clearTimeout(this.#expiryTimer);
+    this.#expiryTimer = setTimeout(() => {
+      this.close();
+    }, spareMs).unref();
+  }
+}
+
+/** A lookup asks two questions at the same moment, and programs ask for both address types. */
+const sparesPerUpstream = 4;
+/** From a query to the making of the next sockets, ms: they must not hold up its answer. */
+const refillMs = 20;
+/** How long after the last query sockets are kept ready, ms. */
+const spareMs = 30_000;
+
+function connected(upstream: Endpoint): ConnectedSocket {
+  const udp = createSocket(upstream.address.family === 4 ? 'udp4' : 'udp6');
+  const socket: ConnectedSocket = { udp, isConnected: false, failed: () => undefined };
+  udp.on('error', (error) => {
+    socket.failed(error);
+  });
+  udp.once('connect', () => {
+    socket.isConnected = true;
+  });
+  try {
+    udp.connect(upstream.port, formatAddress(upstream.address));
+  } catch (error) {
+    setImmediate(() => {
+      socket.failed(error); // A port that cannot be: 0, for example.
+    });
+  }
+  return socket;
 }
 
 interface OpenAsk {
