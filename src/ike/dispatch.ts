@@ -128,6 +128,8 @@ export function onInstallFailed(session: Session, child: Child, why: string): vo
   tell(session, `the child is refused: ${why}`);
   if (answering?.step === 'install' && answering.child === child && secrets) {
     onAnswerRefused(session, secrets, answering);
+    // It may have been refused for the sake of an SA that the peer has lost.
+    if (session.role === 'responder') host.doubtOthers(session);
   } else {
     onOwnChildRefused(session, child, why);
   }

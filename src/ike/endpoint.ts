@@ -396,6 +396,9 @@ export class IkeEndpoint {
       },
       authenticatedElsewhere: (session) => this.#pairs.authenticatedElsewhere(session),
       hasOther: (session) => this.#pairs.others(session).some((s) => s.phase.phase === 'standing'),
+      doubtOthers: (session) => {
+        this.#pairs.doubtOthers(session);
+      },
       stands: (session, initialContact) => {
         this.#stands(session, initialContact);
       },

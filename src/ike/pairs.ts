@@ -81,11 +81,14 @@ export class Pairs {
       const child = liveChildOf(kept);
       if (child?.state === 'live') install(kept, child, 'outbound');
     }
-    if (session.role === 'initiator') return;
-    // A peer that begins anew may have lost what it had (§2.4); what has just been heard of is no doubt alive.
-    for (const other of all) {
+    if (session.role === 'responder') this.doubtOthers(session);
+  }
+
+  /** A peer that begins anew may have lost what it had (§2.4); what has just been heard of is no doubt alive. */
+  doubtOthers(session: Session): void {
+    for (const other of this.others(session)) {
       const isDoubtful = later(other.heardAt, doubtMs) < session.host.now;
-      if (other !== session && isDoubtful) probe(other);
+      if (liveChildOf(other) && isDoubtful) probe(other);
     }
   }
 

@@ -305,6 +305,8 @@ export interface Host {
   authenticatedElsewhere(session: Session): boolean;
   /** Whether the pair has any other standing IKE SA. */
   hasOther(session: Session): boolean;
+  /** Sees whether the pair's other IKE SAs still have their other end: the peer begins anew beside them. */
+  doubtOthers(session: Session): void;
   /** IKE_AUTH is through. */
   stands(session: Session, initialContact: boolean): void;
   /** A child is in the kernel. */

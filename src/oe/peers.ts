@@ -181,8 +181,10 @@ export class Peers {
     const isNew = !peer.live.some((l) => l.child.id === child.id);
     if (isNew) {
       if (peer.live.length === 0) peer.since = at.wall;
-      // The kernel's policies send through the SA that came last.
-      peer.live = [{ child, peerAuth, suite, since: at.wall }, ...peer.live];
+      // The kernel's policies send through the SA that came last; an anonymous one is kept behind those with a proof.
+      const ahead = peerAuth.kind === 'key' ? [] : peer.live.filter((l) => l.peerAuth.kind === 'key');
+      const behind = peer.live.filter((l) => !ahead.includes(l));
+      peer.live = [...ahead, { child, peerAuth, suite, since: at.wall }, ...behind];
       this.#children.set(child.id, peer);
     }
     peer.source = { local: child.local, until: later(at.now, this.#limits.sourceMs) };
@@ -235,7 +237,15 @@ export class Peers {
     if (live?.peerAuth.kind !== 'key') return undefined;
     if (peerAuth.kind === 'anonymous')
       return 'an SA with a proved peer stands, and an anonymous one does not replace it';
-    return this.#conflict(peer, [peerAuth.key], now);
+    return this.#conflict(peer, [peerAuth.key], now) ?? unwanted(peer, live.peerAuth.key, peerAuth.key, now);
+  }
+
+  /** SAs that stand though the rule that has just come up for the address does not allow them. */
+  unfit(address: IpAddress): readonly ChildSa[] {
+    const peer = this.find(address);
+    if (peer?.insist !== true) return [];
+    const keys = peer.claims.flatMap((c) => (c.insist ? c.keys : []));
+    return peer.live.flatMap((l) => (provedBy(l.peerAuth, keys) ? [] : [l.child]));
   }
 
   story(address: IpAddress, text: string, at: Moment): void {
@@ -420,6 +430,21 @@ function concerns(failure: Failure, keys: readonly PublicKey[]): boolean {
   const { keys: tried } = failure;
   if (failure.code !== 'authentication-failed' || tried === undefined) return true;
   return keys.every((k) => tried.some((t) => samePublicKey(t, k)));
+}
+
+/**
+ * Why a peer with another key than the one that is there does not take over: it has a name and an address in DNS that
+ * fit together, but nobody here has asked for that name, and anybody can have a name lead to this address
+ * (THREATS A.7).
+ */
+function unwanted(peer: Peer, has: PublicKey, proves: PublicKey, now: Instant): string | undefined {
+  const asked = [
+    has,
+    ...(peer.attempt?.keys ?? []),
+    ...peer.claims.flatMap((c) => (c.until > now ? c.keys : [])),
+  ];
+  if (asked.some((k) => samePublicKey(k, proves))) return undefined;
+  return `an SA with ${peer.text} stands that proved another key, and no name that was looked up has this one`;
 }
 
 function conflictFailure(why: string, now: Instant): Failure {

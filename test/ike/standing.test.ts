@@ -529,3 +529,18 @@ function standing() {
   if (made.a.children.length !== 1) throw new Error('no child');
   return made;
 }
+
+test('a newcomer that is refused for the sake of an SA that its peer has lost is taken once that is known', () => {
+  const { world, a, b, key } = standing();
+  world.pass(60_000);
+  world.nodes.splice(world.nodes.indexOf(a), 1);
+  b.refuses = () => (b.kernel.size > 0 ? 'another stands' : undefined);
+  const again = world.node('a', '198.18.0.1');
+  const begun = again.initiate(b, [key]);
+  world.pass(300_000);
+  expect(again.failed).toMatchObject([{ attempt: begun }]);
+  expect(b.kernel.size).toBe(0);
+  again.initiate(b, [key]);
+  world.settle();
+  expect(again.established).toHaveLength(1);
+});

@@ -134,3 +134,36 @@ function begin(stage: Stage, host: string, keyNumber: number): number {
   stage.answer(host, Type.IPSECKEY, secure(keySet(host, [key(keyNumber)])));
   return waiter;
 }
+
+test('THREATS A.1: an anonymous SA that was under way when the proved one came up stays behind it', () => {
+  const stage = new Stage();
+  const waiter = begin(stage, 'www.example.org', 1);
+  stage.established(childTo(there, { kind: 'key', key: key(1) }));
+  const late = childTo(there, anonymous);
+  stage.peers.established(late, anonymous, undefined, '', stage.at);
+  expect(stage.result(waiter)).toEqual([there]);
+  const again = begin(stage, 'www.example.org', 1);
+  expect(stage.result(again)).toEqual([there]);
+  expect(stage.ike.filter((i) => i.kind === 'initiate')).toHaveLength(1);
+});
+
+test('THREATS A.7: a peer that begins with the key of a name that nobody looked up does not displace a proved one', () => {
+  const stage = new Stage();
+  // It began itself and proved the key under its own name.
+  stage.established(childTo(there, { kind: 'key', key: key(1) }));
+  const thief = childTo(there, { kind: 'key', key: key(2) });
+  expect(stage.peers.refusal(thief, stage.at.now)).toContain('another key');
+  // The same peer again, and one whose key a name here leads to, are welcome.
+  expect(stage.peers.refusal(childTo(there, { kind: 'key', key: key(1) }), stage.at.now)).toBeUndefined();
+  begin(stage, 'www.example.org', 3);
+  expect(stage.peers.refusal(childTo(there, { kind: 'key', key: key(3) }), stage.at.now)).toBeUndefined();
+  expect(stage.peers.refusal(thief, stage.at.now)).toBeDefined();
+});
+
+test('THREATS A.7: no more so when what was known of the proved one has run out', () => {
+  const stage = new Stage();
+  begin(stage, 'www.example.org', 1);
+  stage.established(childTo(there, { kind: 'key', key: key(1) }));
+  stage.pass(3_600_000);
+  expect(stage.peers.refusal(childTo(there, { kind: 'key', key: key(2) }), stage.at.now)).toBeDefined();
+});
