@@ -373,12 +373,17 @@ export class Agent {
       this.#count('refusedByRule');
       this.#peers.story(child.peer, `the SA is not taken: ${why}`, this.#at);
       this.#log({ level: 'warn', event: 'child.refused', peer: child.peer, why });
-      // What an earlier part of the same child has put there must not stay.
-      this.#apply(this.#ledger.remove(child), { what: 'other' });
-      this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child, why } });
+      this.#drop(child, why);
       return;
     }
     this.#apply(this.#ledger.install(child, part), { what: 'child', child, part });
+  }
+
+  /** The child is not to be in the kernel, whatever an earlier part of it has put there. */
+  #drop(child: ChildSa, why: string): void {
+    this.#peers.removed(child, this.#at);
+    this.#apply(this.#ledger.remove(child), { what: 'other' });
+    this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child, why } });
   }
 
   #apply(ops: readonly KernelOp[], batch: Batch): void {
@@ -417,8 +422,7 @@ export class Agent {
     switch (batch?.what) {
       case 'child':
         this.#peers.story(batch.child.peer, `the kernel refused the SA: ${why}`, this.#at);
-        this.#apply(this.#ledger.remove(batch.child), { what: 'other' });
-        this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child: batch.child, why } });
+        this.#drop(batch.child, why);
         return;
       case 'block':
         for (const address of batch.addresses) this.#blocked(address, 'refused');
@@ -453,6 +457,12 @@ export class Agent {
   #block(address: IpAddress): void {
     this.#blocks.set(formatAddress(address), address);
     this.#applyRules({ what: 'block', addresses: [address] });
+    // The policies of an SA stand above the block: one that proved nothing, or something else, would pass by it.
+    for (const child of this.#peers.unfit(address)) {
+      const why = 'a rule wants the peer to prove the key that DNS publishes';
+      this.#peers.story(address, `SA removed: ${why}`, this.#at);
+      this.#drop(child, why);
+    }
   }
 
   #blocked(address: IpAddress, block: 'stands' | 'refused'): void {

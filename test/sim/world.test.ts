@@ -83,6 +83,42 @@ test('THREATS A.22: an agent that is killed under private leaves packets blocked
   }
 });
 
+test('THREATS A.8: an SA with a peer that proved nothing goes when a rule comes up that insists on a proof', () => {
+  const world = new World({ seed: 7, network: clean });
+  const a = world.add(alice, { identified: true, policy: privatePolicy });
+  const b = world.add(bob, { identified: false });
+  b.ask(alice.name);
+  world.run(2_000);
+  expect(typeof a.kernel.outbound(alice.address, bob.address)).toBe('object');
+  // Whoever is at the address of bob cannot prove the key that DNS publishes for the name.
+  a.ask(bob.name);
+  world.run(10_000);
+  expect(addressesOf(a.answers[0])).toEqual([]);
+  expect(a.kernel.outbound(alice.address, bob.address)).toBe('drop');
+  expect(a.agent.view.peers.find(bob.address)?.live).toEqual([]);
+});
+
+test('an SA whose later part the kernel refuses counts as protection no longer', () => {
+  const world = new World({ seed: 8, network: clean });
+  const a = world.add(alice, { identified: true });
+  const b = world.add(bob, { identified: true });
+  a.ask(bob.name);
+  world.run(2_000);
+  const apply = b.kernel.applySync.bind(b.kernel);
+  b.kernel.applySync = (ops) => {
+    if (ops.some((o) => o.op === 'addState' && o.state.direction === 'out')) throw new Error('no memory');
+    apply(ops);
+  };
+  const [child] = a.agent.view.peers.find(bob.address)?.live ?? [];
+  if (!child) throw new Error('no SA');
+  const state = { destination: alice.address, spi: child.child.inbound.spi };
+  a.input({ kind: 'kernel', event: { kind: 'expire', state, reqid: 0, hard: false } });
+  world.run(10_000);
+  const live = b.agent.view.peers.find(alice.address)?.live ?? [];
+  const there = b.kernel.snapshotSync().states.map((s) => s.spi);
+  expect(live.filter((l) => !there.includes(l.child.inbound.spi))).toEqual([]);
+});
+
 test('names without a key, bogus names and hosts without IKE end as they should', () => {
   const world = new World({ seed: 5, network: clean, check: checkStep });
   const a = world.add(alice, { identified: false });
