@@ -259,12 +259,14 @@ export class Gate {
     lookup.keyResolution = resolution;
     lookup.keyState = 'known';
     const count = resolution.answer.reduce((n, s) => n + (s.type === Type.IPSECKEY ? s.rdatas.length : 0), 0);
-    const what = count > 0 ? counted(count, 'key') : 'no key is published';
-    step(
-      lookup,
-      at,
-      `IPSECKEY is ${resolution.verdict.status}${from(resolution)}: ${resolution.verdict.status === 'bogus' ? resolution.verdict.why : what}`,
-    );
+    const { verdict } = resolution;
+    const what =
+      verdict.status === 'bogus' || verdict.status === 'indeterminate'
+        ? verdict.why
+        : count > 0
+          ? counted(count, 'key')
+          : 'no key is published';
+    step(lookup, at, `IPSECKEY is ${verdict.status}${from(resolution)}: ${what}`);
   }
 
   /** Lets IKE_SA_INIT leave early, where addresses and a key have arrived and the rules want protection. */
@@ -477,9 +479,9 @@ export class Gate {
               order.map((s) => s.address),
               true,
             ),
-      ...(lookup.verdict.state === 'encrypted' || plan.finding === undefined || plan.keys.length === 0
+      ...(plan.finding === undefined || plan.keys.length === 0
         ? {}
-        : { ttlLimit: retrySeconds }),
+        : { ttlLimit: lookup.verdict.state === 'encrypted' ? protectedTtl(lookup) : retrySeconds }),
     });
   }
 
@@ -627,6 +629,11 @@ const evidencePerLookup = 4;
 const leastKeySeconds = 30;
 /** TTL of an answer that went out in the clear although a key is published: the next lookup may do better. */
 const retrySeconds = 30;
+/**
+ * Seconds for which a client may keep an address whose way is protected: an SA ends with its key, and nothing but the
+ * next lookup brings it back. Asking us again costs the client no round trip on the wire.
+ */
+const longestProtectedSeconds = 200;
 const recordsKept = 1_024;
 const muteMs = 60_000;
 const muteNames = 1_024;
@@ -636,6 +643,10 @@ function isOpen(
   finding: KeyFinding | 'asking' | undefined,
 ): finding is 'asking' | Extract<KeyFinding, { kind: 'wanting' }> {
   return finding === 'asking' || finding?.kind === 'wanting';
+}
+
+function protectedTtl({ keyResolution }: Lookup): number {
+  return Math.min(longestProtectedSeconds, Math.max(leastKeySeconds, keyTtl(keyResolution)));
 }
 
 function insecureZone(resolution: Resolution | undefined): string {

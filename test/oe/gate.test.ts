@@ -101,6 +101,21 @@ test('an answer in the clear for a name with a key has a short TTL, so that we a
   expect(stage.outcomes.get(waiter)).toMatchObject({ kind: 'answer', ttlLimit: 30 });
 });
 
+test('an address whose way is protected is not kept by the client for longer than its key, nor than 200 s', () => {
+  for (const [ttl, limit] of [
+    [3_600, 200],
+    [90, 90],
+    [0, 30],
+  ] as const) {
+    const stage = new Stage();
+    const waiter = stage.ask(host);
+    stage.answer(host, Type.A, secure(addressSet(host, there)));
+    stage.answer(host, Type.IPSECKEY, secure(keySet(host, [key(1)], ttl)));
+    stage.established(childTo(there, proved));
+    expect(stage.outcomes.get(waiter)).toMatchObject({ kind: 'answer', ttlLimit: limit });
+  }
+});
+
 test('many lookups of one name are one lookup and one negotiation', () => {
   const stage = new Stage();
   const waiters = [stage.ask(host), stage.ask(host), stage.ask(host)];
