@@ -27,6 +27,8 @@ export interface CachedLink {
 const longestSeconds = 86_400;
 /** Seconds that a failure is kept: 5, doubled each time it happens again, up to 5 minutes (RFC 9520 §3.2). */
 const [failureSeconds, longestFailureSeconds] = [5, 300];
+/** The same where no verdict was reached: a network that comes back must not be missed for minutes. */
+const longestOutageSeconds = 30;
 /** Key for what holds of all types of a name. */
 const anyType = 0;
 
@@ -70,7 +72,10 @@ export class Cache {
       link.state.status === 'bogus' || (link.state.status === 'indeterminate' && !link.state.unanchored);
     const failures = failed ? (this.#links.get(key)?.failures ?? 0) + 1 : 0;
     const kept = failed
-      ? Math.min(longestFailureSeconds, failureSeconds * 2 ** Math.min(10, failures - 1))
+      ? Math.min(
+          link.state.status === 'bogus' ? longestFailureSeconds : longestOutageSeconds,
+          failureSeconds * 2 ** Math.min(10, failures - 1),
+        )
       : Math.min(longestSeconds, link.ttl);
     if (!(kept > 0)) return;
     const stored = {

@@ -148,20 +148,14 @@ export class Exchanges {
     return this.#finish(exchange, reply, upstream, effects);
   }
 
-  /** An ask cannot be performed, e.g. for want of a route. */
+  /** An ask cannot be performed, e.g. for want of a route; `why` is a clause that names the upstream. */
   failed(ask: number, why: string, now: Instant, effects: EffectSink): Exchange | undefined {
     const attempt = this.#attempts.get(ask);
     if (!attempt) return undefined;
     this.#drop(attempt, effects);
     const { exchange, upstream } = attempt;
     this.#upstreams.silent(upstream, now);
-    return this.#refused(
-      exchange,
-      upstream,
-      { ede: Ede.NETWORK_ERROR, why: `${upstream.text}: ${why}` },
-      now,
-      effects,
-    );
+    return this.#refused(exchange, upstream, { ede: Ede.NETWORK_ERROR, why }, now, effects);
   }
 
   /** Sends again what is due; the exchanges that are given up. */

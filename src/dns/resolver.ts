@@ -536,7 +536,7 @@ function failure(name: NameKey, state: Indeterminate): Link {
     state,
     ttl: 0,
     validUntil: Infinity,
-    chain: [`${nameText(name)}: ${state.why} (indeterminate)`],
+    chain: [`${state.why} (indeterminate)`],
   };
 }
 

@@ -166,6 +166,22 @@ test('bogus answers and failures are kept for 5 seconds, then longer each time (
   expect(net.questions()).toEqual([]);
 });
 
+test('a network that was away for long is missed for half a minute at the most when it is back', () => {
+  const world = exampleWorld();
+  let isAway = true;
+  const net = new Forwarding(world.anchors(), (octets, how) =>
+    isAway ? undefined : world.answer(octets, how),
+  );
+  for (let waited = 0; waited < 900; waited += 31) {
+    net.ask('www.example.org');
+    net.wait(31);
+  }
+  net.ask('www.example.org');
+  isAway = false;
+  net.wait(31);
+  expect(net.ask('www.example.org')).toMatchObject({ verdict: { status: 'secure' } });
+});
+
 test('after bogus data the other upstream is asked once, and heals the answer', () => {
   for (const [name, type] of [
     ['www.example.org', Type.A],
