@@ -299,6 +299,10 @@ test('our own addresses are not our upstreams', () => {
   expect(learned('127.0.0.1:53', '[::1]:53')).toEqual(['127.0.0.53:53', '192.0.2.1:53']);
   expect(learned('0.0.0.0:53')).toEqual(['[::1]:53', '192.0.2.1:53']);
   expect(learned('127.0.0.1:5353')).toHaveLength(4);
+  // A wildcard listens at the host's own addresses as well.
+  const host = [endpointOf('192.0.2.1:53').address];
+  const own = upstreamsOf(conf, [endpointOf('0.0.0.0:53')], host);
+  expect(own.map(formatEndpoint)).toEqual(['[::1]:53']);
 });
 
 interface Record_ {

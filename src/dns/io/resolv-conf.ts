@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { parseAddress, sameAddress, type Endpoint, type IpAddress } from '../../net/address.ts';
 
 /** What resolv.conf(5) says. */
@@ -62,20 +63,43 @@ async function upstreamsIn(path: string, listen: readonly Endpoint[]): Promise<E
   } catch {
     return [];
   }
-  return upstreamsOf(parseResolvConf(text), listen);
+  return upstreamsOf(parseResolvConf(text), listen, hostAddresses());
 }
 
 /** Port 53 of each nameserver, except where that is one of `listen`: a stub must not ask itself. */
-export function upstreamsOf(conf: ResolvConf, listen: readonly Endpoint[]): Endpoint[] {
+export function upstreamsOf(
+  conf: ResolvConf,
+  listen: readonly Endpoint[],
+  host: readonly IpAddress[] = [],
+): Endpoint[] {
   return conf.nameservers
-    .filter((address) => !listen.some((own) => own.port === dnsPort && listensAt(own.address, address)))
-    .map((address) => ({ address, port: dnsPort }));
+    .map((address) => ({ address, port: dnsPort }))
+    .filter((endpoint) => !isOwn(endpoint, listen, host));
 }
 
-/** A wildcard address listens at every loopback address of its family too. */
-function listensAt(own: IpAddress, address: IpAddress): boolean {
-  if (own.family !== address.family) return false;
-  return sameAddress(own, address) || (own.octets.every((o) => o === 0) && isLoopback(address));
+/**
+ * Whether a query to `endpoint` comes back to one who listens at `listen`: a wildcard address listens at loopback and
+ * at every address of the host too, which `host` lists.
+ */
+export function isOwn(
+  endpoint: Endpoint,
+  listen: readonly Endpoint[],
+  host: readonly IpAddress[] = hostAddresses(),
+): boolean {
+  const { address, port } = endpoint;
+  const isHere = isLoopback(address) || host.some((h) => sameAddress(h, address));
+  return listen.some(
+    (own) =>
+      own.port === port &&
+      own.address.family === address.family &&
+      (sameAddress(own.address, address) || (isHere && own.address.octets.every((o) => o === 0))),
+  );
+}
+
+function hostAddresses(): IpAddress[] {
+  return Object.values(networkInterfaces()).flatMap(
+    (interfaces) => interfaces?.flatMap(({ address }) => parseAddress(address) ?? []) ?? [],
+  );
 }
 
 function isLoopback({ family, octets }: IpAddress): boolean {

@@ -282,12 +282,15 @@ async function upstreamCheck(
       );
     case 'bogus': {
       const isTime = verdict.ede === Ede.SIGNATURE_EXPIRED || verdict.ede === Ede.SIGNATURE_NOT_YET_VALID;
+      const isStripped = missingFromReplies.has(verdict.ede);
       return problem(
         check,
         `What the resolver ${text} says of the root fails validation: ${verdict.why}.`,
         isTime
           ? 'Check the clock of this machine (`date -u`).'
-          : 'Somebody on the way forges answers, or the trust anchor is not the right one.',
+          : isStripped
+            ? 'It seems not to pass DNSSEC on: name another resolver under upstreams in [dns].'
+            : 'Somebody on the way forges answers, or the trust anchor is not the right one.',
       );
     }
     case 'indeterminate':
@@ -344,6 +347,9 @@ function rootKeys(
 }
 
 const upstreamLimitMs = 6_000;
+
+/** What a resolver without DNSSEC leaves out. */
+const missingFromReplies = new Set<number>([Ede.DNSKEY_MISSING, Ede.RRSIGS_MISSING, Ede.NSEC_MISSING]);
 
 function resolvConf(config: Config): Check {
   const { resolvConf: path, listen } = config.dns;

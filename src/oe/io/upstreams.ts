@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { learnUpstreams } from '../../dns/io/resolv-conf.ts';
+import { isOwn, learnUpstreams } from '../../dns/io/resolv-conf.ts';
 import { Exit, OeError } from '../../errors.ts';
-import { formatEndpoint, parseEndpoint, sameEndpoint, type Endpoint } from '../../net/address.ts';
+import { formatEndpoint, parseEndpoint, type Endpoint } from '../../net/address.ts';
 import type { Config } from '../config.ts';
 
 /**
@@ -11,11 +11,11 @@ import type { Config } from '../config.ts';
 export async function upstreamsFor(config: Config): Promise<readonly Endpoint[]> {
   const { upstreams, resolvConf, listen } = config.dns;
   if (upstreams) {
-    const own = upstreams.find((u) => listen.some((l) => sameEndpoint(l, u)));
+    const own = upstreams.find((u) => isOwn(u, listen));
     if (own) {
       throw new OeError(
         'upstream-loop',
-        `oe would ask itself: ${formatEndpoint(own)} is in both listen and upstreams.`,
+        `oe would ask itself: it listens at ${formatEndpoint(own)}, which is in upstreams.`,
         'Give the address of a resolver in upstreams in [dns].',
         Exit.config,
       );
@@ -27,9 +27,7 @@ export async function upstreamsFor(config: Config): Promise<readonly Endpoint[]>
     remember(config.paths.stateDirectory, learned);
     return learned;
   }
-  const remembered = recall(config.paths.stateDirectory).filter(
-    (u) => !listen.some((l) => sameEndpoint(l, u)),
-  );
+  const remembered = recall(config.paths.stateDirectory).filter((u) => !isOwn(u, listen));
   if (remembered.length > 0) return remembered;
   throw new OeError(
     'no-upstream',
