@@ -5,7 +5,7 @@ import { endSession } from './ending.ts';
 import { advance, beginInit, isStale } from './initiator.ts';
 import { isAuthenticated, liveChildOf, pairKey, pairOf, serves, type Pairs } from './pairs.ts';
 import { newSession, type Attempt, type Child, type Host, type Phase, type Session } from './session.ts';
-import { isQuiet, probe } from './standing.ts';
+import { isLeaving, isQuiet, probe } from './standing.ts';
 
 /**
  * What others want of the endpoint, and the IKE SAs that work for it. An attempt is served by whatever child of its
@@ -125,7 +125,9 @@ export class Attempts {
       join(attempt, beginning);
       return;
     }
-    const standing = there.find((s) => s.phase.phase === 'standing' && serves(attempt, s.phase.peerAuth));
+    const standing = there.find(
+      (s) => s.phase.phase === 'standing' && serves(attempt, s.phase.peerAuth) && !isLeaving(s),
+    );
     if (standing) {
       join(attempt, standing);
       askChildOnce(standing);
@@ -209,14 +211,17 @@ function isBeginning({ phase }: Session): boolean {
   return phase.phase === 'initSent' || phase.phase === 'keysAwaited' || phase.phase === 'authSent';
 }
 
-/** Asks for a child in an IKE SA that has none and gets none. */
+/** Asks for a child in an IKE SA that has none and gets none; whatever else is being asked comes first. */
 function askChildOnce(session: Session): void {
+  const { asking, answering } = session;
   const isUnderWay =
-    session.children.size > 0 ||
-    session.asking !== undefined ||
-    session.answering !== undefined ||
+    [...session.children.values()].some((c) => !c.leaving) ||
+    asking?.what === 'createChild' ||
+    asking?.what === 'childSpi' ||
+    answering !== undefined ||
     session.tasks.some((t) => t.what === 'createChild');
   if (isUnderWay) return;
+  session.host.touch(session);
   session.tasks.push({
     what: 'createChild',
     mode: 'transport',

@@ -49,8 +49,8 @@ function onCreateChildRequest(session: Session, phase: Standing, incoming: Incom
   const refuse = (refusal: NotifyPayload): void => {
     sendAnswer(session, secrets, messageId, Exchange.CREATE_CHILD_SA, [refusal]);
   };
-  const isLeaving = session.asking?.what === 'deleteIke' || session.tasks.some((t) => t.what === 'deleteIke');
-  if (isLeaving) {
+  // While it is being replaced nothing is added to it either (§2.25.2).
+  if (isLeaving(session) || session.asking?.what === 'rekeyIke') {
     refuse(notify(NotifyType.TEMPORARY_FAILURE));
     return;
   }
@@ -147,6 +147,8 @@ export function runTasks(session: Session): void {
     const task = tasks[i];
     if (!task) return;
     if (task.what === 'createChild' && task.notBefore > host.now) continue;
+    // The child that the peer is about to get would be between the two IKE SAs.
+    if (task.what === 'rekeyIke' && session.answering) continue;
     tasks.splice(i--, 1);
     switch (task.what) {
       case 'createChild':
@@ -174,6 +176,11 @@ export function runTasks(session: Session): void {
   }
   const waiting = tasks.flatMap((t) => (t.what === 'createChild' ? [t.notBefore] : []));
   if (waiting.length > 0) startTimer(session, 'task', Math.max(0, Math.min(...waiting) - host.now));
+}
+
+/** Whether our Delete for the IKE SA is queued or on its way. */
+export function isLeaving({ asking, tasks }: Session): boolean {
+  return asking?.what === 'deleteIke' || tasks.some((t) => t.what === 'deleteIke');
 }
 
 /** Sees whether the peer is still there, unless that is being found out already. */

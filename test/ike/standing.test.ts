@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Exchange, NotifyType, Protocol } from '../../src/ike/numbers.ts';
 import { notify, type InnerPayload, type TrafficSelector, type TsPayload } from '../../src/ike/payloads.ts';
-import { identity, mismatches, nameOf, pair, World } from './pair.ts';
+import { identity, isInit, mismatches, nameOf, pair, World } from './pair.ts';
 
 describe('who the peer is', () => {
   test('a responder with another key fails the attempt, and is told', () => {
@@ -543,4 +543,34 @@ test('a newcomer that is refused for the sake of an SA that its peer has lost is
   again.initiate(b, [key]);
   world.settle();
   expect(again.established).toHaveLength(1);
+});
+
+test('an attempt that finds an IKE SA busy with something else gets a child in it all the same', () => {
+  const { world, a, b, key } = standing();
+  const [child] = a.children;
+  world.network = () => [20];
+  a.input({ kind: 'expired', spi: child?.inbound.spi ?? 0, hard: true });
+  expect(a.kernel.size).toBe(0);
+  // The delete is on its way.
+  const attempt = a.initiate(b, [key]);
+  world.pass(2_000);
+  expect(a.established.at(-1)).toMatchObject({ attempt });
+  expect(a.children).toHaveLength(1);
+  expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
+  expect(world.sent.filter((d) => isInit(d))).toHaveLength(2);
+});
+
+test('an attempt does not go down with an IKE SA that is being deleted', () => {
+  const { world, a, b, key } = standing();
+  const [child] = a.children;
+  a.input({ kind: 'expired', spi: child?.inbound.spi ?? 0, hard: true });
+  world.settle();
+  world.network = () => [20];
+  // Without a child it goes after a while.
+  world.pass(60_010);
+  const attempt = a.initiate(b, [key]);
+  world.pass(5_000);
+  expect(a.failed).toEqual([]);
+  expect(a.established.at(-1)).toMatchObject({ attempt });
+  expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
 });
