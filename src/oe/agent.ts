@@ -368,7 +368,9 @@ export class Agent {
   }
 
   #install(child: ChildSa, part: 'inbound' | 'outbound' | 'both'): void {
-    const why = this.#stopping ? 'oe is stopping' : this.#peers.refusal(child, this.#at.now);
+    const why = this.#stopping
+      ? 'oe is stopping'
+      : (this.#peers.refusal(child, this.#at.now) ?? this.#unproved(child));
     if (why !== undefined) {
       this.#count('refusedByRule');
       this.#peers.story(child.peer, `the SA is not taken: ${why}`, this.#at);
@@ -377,6 +379,13 @@ export class Agent {
       return;
     }
     this.#apply(this.#ledger.install(child, part), { what: 'child', child, part });
+  }
+
+  /** `private` of an address wants a proof from whoever is there, also where the peer begins. */
+  #unproved({ peer, peerAuth }: ChildSa): string | undefined {
+    if (peerAuth.kind === 'key') return undefined;
+    const { rule, why } = decideInbound(this.#options.policy, peer);
+    return rule?.group === 'private' ? `${why}, and it proves nothing about itself` : undefined;
   }
 
   /** The child is not to be in the kernel, whatever an earlier part of it has put there. */

@@ -3,7 +3,7 @@ import { play } from './handshakes.ts';
 import { alice, bob, bogusName, plainName, silentName } from './internet.ts';
 import { checkStep } from './invariants.ts';
 import { World, type Network } from './world.ts';
-import { defaultPolicy } from '../../src/oe/policy.ts';
+import { defaultPolicy, parseMatch } from '../../src/oe/policy.ts';
 import { addressOf, formatAddress } from '../../src/net/address.ts';
 import { Type } from '../../src/dns/types.ts';
 
@@ -96,6 +96,23 @@ test('THREATS A.8: an SA with a peer that proved nothing goes when a rule comes 
   expect(addressesOf(a.answers[0])).toEqual([]);
   expect(a.kernel.outbound(alice.address, bob.address)).toBe('drop');
   expect(a.agent.view.peers.find(bob.address)?.live).toEqual([]);
+});
+
+test('THREATS A.8: under private of an address a peer that begins and proves nothing gets no SA', () => {
+  const rule = {
+    match: parseMatch(formatAddress(bob.address)),
+    group: 'private',
+    text: 'bob',
+    place: 1,
+  } as const;
+  if (!rule.match) throw new Error('no match');
+  const policy = { ...defaultPolicy, rules: [{ ...rule, match: rule.match }] };
+  const world = new World({ seed: 9, network: clean });
+  const a = world.add(alice, { identified: true, policy });
+  const b = world.add(bob, { identified: false });
+  b.ask(alice.name);
+  world.run(5_000);
+  expect(a.kernel.outbound(alice.address, bob.address)).toBe('drop');
 });
 
 test('an SA whose later part the kernel refuses counts as protection no longer', () => {
