@@ -54,6 +54,8 @@ export interface InstallableChild {
 export class KernelLedger {
   readonly #pairs = new Map<string, Pair>();
   readonly #reqids = new Set<number>();
+  /** The child whose state it is, by the state: the peer chooses the SPI that we send with, and may choose one twice. */
+  readonly #owners = new Map<string, number>();
   #nextReqid = larvalReqid + 1;
   #rules: readonly StandingRule[] = [];
   #standing = new Map<string, Policy>();
@@ -98,6 +100,9 @@ export class KernelLedger {
     pair.children.delete(child.id);
     pair.children.set(child.id, after);
     const ops: KernelOp[] = [];
+    for (const state of statesOf(child).map(stateKey)) {
+      if (!this.#owners.has(state)) this.#owners.set(state, child.id);
+    }
     if (after.inbound && !before.inbound) {
       ops.push({ op: 'addState', state: inboundState(child, pair.reqid) });
     }
@@ -107,24 +112,29 @@ export class KernelLedger {
     return [...ops, ...this.#settle(pair)];
   }
 
-  /** The policies go, or change over to an older child, before the states that they need. */
-  remove(child: InstallableChild): KernelOp[] {
+  /**
+   * The policies go, or change over to an older child, before the states that they need. `refused`: the kernel took
+   * nothing of what {@link install} said last, so that the other children's policies are said again.
+   */
+  remove(child: InstallableChild, refused = false): KernelOp[] {
     const key = pairKey(child);
     const pair = this.#pairs.get(key);
     const ops: KernelOp[] = [];
     if (pair) {
       pair.children.delete(child.id);
-      ops.push(...this.#settle(pair));
+      const settled = this.#settle(pair);
+      const added = refused
+        ? [...pair.policies.values()].map((policy): KernelOp => ({ op: 'addPolicy', policy }))
+        : settled.filter((o) => o.op === 'addPolicy');
+      ops.push(...added, ...settled.filter((o) => o.op !== 'addPolicy'));
       if (pair.children.size === 0) {
         this.#pairs.delete(key);
         this.#reqids.delete(pair.reqid);
       }
     }
-    // A peer may choose an SPI that a child of its has already; the kernel refuses the second, and the first stays.
-    const others = new Set(
-      [...(pair?.children.values() ?? [])].flatMap((c) => statesOf(c.child).map(stateKey)),
-    );
-    const gone = statesOf(child).filter((id) => !others.has(stateKey(id)));
+    // Of an SPI chosen twice the kernel refuses the second, and the first stays with its child.
+    const gone = statesOf(child).filter((id) => (this.#owners.get(stateKey(id)) ?? child.id) === child.id);
+    for (const id of gone) this.#owners.delete(stateKey(id));
     return [...ops, ...gone.map(removedState)];
   }
 
@@ -140,6 +150,7 @@ export class KernelLedger {
     ];
     this.#pairs.clear();
     this.#reqids.clear();
+    this.#owners.clear();
     this.#standing.clear();
     this.#rules = [];
     return ops;

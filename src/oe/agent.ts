@@ -389,9 +389,9 @@ export class Agent {
   }
 
   /** The child is not to be in the kernel, whatever an earlier part of it has put there. */
-  #drop(child: ChildSa, why: string): void {
+  #drop(child: ChildSa, why: string, refused = false): void {
     this.#peers.removed(child, this.#at);
-    this.#apply(this.#ledger.remove(child), { what: 'other' });
+    this.#apply(this.#ledger.remove(child, refused), { what: 'other' });
     this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child, why } });
   }
 
@@ -431,7 +431,7 @@ export class Agent {
     switch (batch?.what) {
       case 'child':
         this.#peers.story(batch.child.peer, `the kernel refused the SA: ${why}`, this.#at);
-        this.#drop(batch.child, why);
+        this.#drop(batch.child, why, true);
         return;
       case 'block':
         for (const address of batch.addresses) this.#blocked(address, 'refused');

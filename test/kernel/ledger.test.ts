@@ -371,3 +371,34 @@ function address(text: string): IpAddress {
   if (!parsed) throw new Error(text);
   return parsed;
 }
+
+test('THREATS A.19: a child with the SPI of another of the same peer takes nothing along when it goes', () => {
+  const { ledger, kernel } = host();
+  const second = address('198.18.1.3');
+  const first = child(1);
+  kernel.applySync(ledger.install(first, 'both'));
+  // The peer reaches us at two addresses and says the same SPI again.
+  const again = { ...child(2), local: second, outbound: { ...child(2).outbound, spi: first.outbound.spi } };
+  const ops = ledger.install(again, 'both');
+  expect(() => {
+    kernel.applySync(ops);
+  }).toThrow(KernelError);
+  kernel.applySync(ledger.remove(again, true));
+  expect(kernel.outbound(local, peer)).toMatchObject({ esp: first.outbound.spi });
+});
+
+test('a child that was installed while the kernel refused the one before it keeps its policies', () => {
+  const { ledger, kernel } = host();
+  const taken = { ...child(1), local: address('198.18.1.3') };
+  kernel.applySync(ledger.install(taken, 'both'));
+  const bad = { ...child(2), outbound: { ...child(2).outbound, spi: taken.outbound.spi } };
+  const first = ledger.install(bad, 'both');
+  const second = ledger.install(child(3), 'both');
+  expect(() => {
+    kernel.applySync(first);
+  }).toThrow(KernelError);
+  kernel.applySync(second);
+  kernel.applySync(ledger.remove(bad, true));
+  expect(kernel.outbound(local, peer)).toMatchObject({ esp: child(3).outbound.spi });
+  expect(kernel.inbound(from(peer))).toBe('drop');
+});
