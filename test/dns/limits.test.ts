@@ -80,7 +80,7 @@ test('THREATS B: zones are forgotten, oldest first, and those with many keys soo
   const [now, wall] = [instant(0), wallSeconds(0)];
   const add = (name: NameKey, keys: number): void => {
     const state = { status: 'secure', keys: Array.from({ length: keys }, () => ({}) as never) } as const;
-    zones.set({ name, state, sentence: '', until: instant(1_000), validUntil: Infinity });
+    zones.set({ name, state, sentence: '', since: now, until: instant(1_000), validUntil: Infinity });
   };
   for (let i = 0; i < 5_000; i++) add(key(`n${i}.example`), 1);
   expect(zones.size).toBe(4_096);

@@ -1,7 +1,8 @@
 /** Shapes that are met outside of textbooks: a verdict of bogus on any of these takes an honest name off the net. */
 import { expect, test } from 'vitest';
 import type { ResourceRecord } from '../../src/dns/message.ts';
-import { Rcode, Type } from '../../src/dns/types.ts';
+import { Ede, Rcode, Type } from '../../src/dns/types.ts';
+import { Forwarding } from './forwarding.ts';
 import { before, changing, covers, exampleWorld, servfail } from './scenes.ts';
 import { address, key, wire, type SignedWorld } from './zone.ts';
 
@@ -102,6 +103,28 @@ test('two keys that both sign, as while one takes over from the other, are one v
   // The new key is published beside the old one before anything is signed with it.
   world.replace('example.org', Type.DNSKEY, [dnskey, other]);
   expect(before(world).ask('www.example.org')).toMatchObject({ verdict: { status: 'secure' } });
+});
+
+test('a zone that moved to another key while we kept the old one is asked for its keys again, once a minute', () => {
+  // The same names under another key, as the next operator of the zone has it.
+  const [old, moved] = [exampleWorld(), exampleWorld({ algorithm: 13 })];
+  let world = old;
+  const net = new Forwarding(old.anchors(), (octets, how) => world.answer(octets, how));
+  net.ask('www.example.org');
+  world = moved;
+  net.wait(10);
+  expect(net.ask('www.example.org', Type.IPSECKEY)).toMatchObject({
+    ...servfail,
+    verdict: { status: 'bogus', ede: Ede.DNSKEY_MISSING },
+  });
+  net.wait(60);
+  expect(net.ask('www.example.org', Type.IPSECKEY)).toMatchObject({ verdict: { status: 'secure' } });
+  world = old;
+  net.wait(70);
+  expect(net.ask('nothing.example.org')).toMatchObject({
+    rcode: Rcode.NXDOMAIN,
+    verdict: { status: 'secure' },
+  });
 });
 
 function soaOf(world: SignedWorld): readonly ResourceRecord[] {

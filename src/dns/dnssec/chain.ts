@@ -78,6 +78,8 @@ export type Denied<T> =
 const [longestSeconds, shortestSeconds] = [86_400, 10];
 /** Seconds for which a broken chain is remembered (RFC 9520 §3.2). */
 const brokenSeconds = 5;
+/** Milliseconds for which the keys of a zone are not asked for again, whoever signs with others. */
+const keysRestMs = 60_000;
 /** Names asked for DS at once, where an unsigned answer does not say in which zone it lies. */
 const lookAhead = 4;
 /** Different signers of one RRset that are followed up. */
@@ -126,6 +128,8 @@ export class Chain {
           );
         }
         const check = checkSignatures(set, signer, state.keys, this.#context.wall, this.#context.budget);
+        // The chain begins anew; what it needs may be here already.
+        if (!check.ok && this.#mayHaveNewKeys(entry, check.ede)) return this.security(set, limit);
         return check.ok ? { status: 'secure', zone: signer, check } : bogus(check.ede, check.why, []);
       }) ??
       this.#unsigned(
@@ -436,7 +440,10 @@ export class Chain {
           );
         }
         if (state.status !== 'secure') return state;
-        return this.#proofOf(signer, state.keys, sets, reply.authority, ask);
+        const found = this.#proofOf(signer, state.keys, sets, reply.authority, ask);
+        return found.status === 'bogus' && this.#mayHaveNewKeys(entry, found.ede)
+          ? this.#proof(reply, name, limit, hint, ask)
+          : found;
       }) ??
       this.#unsigned(
         signers,
@@ -454,7 +461,7 @@ export class Chain {
     sets: readonly RRset[],
     section: readonly RRset[],
     ask: (proof: DenialProof) => T,
-  ): Denied<T> | undefined {
+  ): Denied<T> {
     const { wall, budget } = this.#context;
     const nsecs: OwnedNsec[] = [];
     const nsec3s: OwnedNsec3[] = [];
@@ -522,6 +529,17 @@ export class Chain {
       }
     }
     return [...signers].sort((a, b) => b.length - a.length).slice(0, signersPerRRset);
+  }
+
+  /**
+   * A signature by a key that is not among those we keep: the zone may have changed its keys since, as when it moves
+   * to another operator. Then they are forgotten, to be asked for again, though not for everybody who makes up a key tag.
+   */
+  #mayHaveNewKeys(entry: ZoneEntry, ede: number): boolean {
+    const { zones, now } = this.#context;
+    if (ede !== Ede.DNSKEY_MISSING || now < later(entry.since, keysRestMs)) return false;
+    zones.delete(entry.name);
+    return true;
   }
 
   /** The first good result, or the first bad one once no more can come; undefined as long as one is open, or for none. */
@@ -600,6 +618,7 @@ export class Chain {
       name,
       state,
       sentence: sentence ?? sentenceOf(name, state),
+      since: this.#context.now,
       until: later(this.#context.now, Math.max(brokenSeconds, seconds) * 1000),
       validUntil,
     };

@@ -48,6 +48,8 @@ export interface ZoneEntry {
   readonly state: ZoneState;
   /** For `oe why`. */
   readonly sentence: string;
+  /** When it was found out. */
+  readonly since: Instant;
   readonly until: Instant;
   /** Wall-clock seconds at which the first of the signatures behind it ends. */
   readonly validUntil: number;
