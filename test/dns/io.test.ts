@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -198,6 +199,27 @@ test('each query over UDP leaves from another port, and its replies come back un
   expect(log.failures).toEqual([]);
 });
 
+test('sockets that were made before the host changed its addresses are not used after', async () => {
+  const ports: number[] = [];
+  const upstream = await udpServer((socket, octets, port) => {
+    ports.push(port);
+    socket.send(reversed(octets), port, '127.0.0.1');
+  });
+  const log = record();
+  const ask = async (number: number): Promise<void> => {
+    log.upstreams.ask({ kind: 'ask', ask: number, upstream, transport: 'udp', octets: message(number) });
+    await until(() => log.replies.some(([n]) => n === number));
+    log.upstreams.release(number);
+  };
+  await ask(1);
+  const before = new Set(portsConnectedTo(upstream.port));
+  await until(() => portsConnectedTo(upstream.port).length > before.size);
+  const spares = portsConnectedTo(upstream.port);
+  log.upstreams.renew();
+  await ask(2);
+  expect(spares).not.toContain(ports[1]);
+});
+
 test('a reply from elsewhere does not come through, nor does one after the release', async () => {
   const other = createSocket('udp4');
   cleanups.push(() => other.close());
@@ -268,6 +290,26 @@ test('over TCP one connection serves several asks, and a new one is made when th
   expect(log.failures).toEqual([]);
 });
 
+test('an ask that comes as another one gives the connection up gets one of its own', async () => {
+  const server = createServer((socket) => {
+    const frames = new FrameReader();
+    socket.on('data', (chunk) => {
+      for (const octets of frames.push(chunk as Uint8Array)) socket.write(framed(reversed(octets)));
+    });
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const upstream = endpointOf(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const log = record();
+  cleanups.push(() => server.close());
+  log.upstreams.ask({ kind: 'ask', ask: 1, upstream, transport: 'tcp', octets: palindrome(1) });
+  log.upstreams.release(1); // Not connected yet: the connection is closed.
+  log.upstreams.ask({ kind: 'ask', ask: 2, upstream, transport: 'tcp', octets: palindrome(2) });
+  await until(() => log.replies.length + log.failures.length > 0);
+  expect(log.failures).toEqual([]);
+  expect(log.replies.map(([ask]) => ask)).toEqual([2]);
+});
+
 test('a server that takes the question and closes the connection fails the ask', async () => {
   const server = createServer((socket) => {
     socket.on('data', () => socket.end());
@@ -332,6 +374,16 @@ async function listen(
   const listener = await DnsListener.open(at.map(endpointOf), onQuery, limits);
   cleanups.push(() => listener.close());
   return listener;
+}
+
+/** Local ports of this host's UDP sockets that are connected to a port of 127.0.0.1. */
+function portsConnectedTo(port: number): number[] {
+  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return readFileSync('/proc/net/udp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[2] === remote)
+    .map((fields) => Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
 }
 
 async function udpServer(

@@ -49,6 +49,11 @@ export class Upstreams {
     this.#tcp.delete(ask);
   }
 
+  /** The host's addresses are others now: sockets that were connected before would send from the old ones. */
+  renew(): void {
+    this.#spares.close();
+  }
+
   /** Closes every socket; nothing is reported any more. */
   close(): void {
     for (const ask of [...this.#udp.keys(), ...this.#tcp.keys()]) this.release(ask);
@@ -89,7 +94,7 @@ export class Upstreams {
   #askTcp(ask: Ask, mayReuse: boolean): void {
     const key = formatEndpoint(ask.upstream);
     let link = mayReuse ? this.#links.get(key) : undefined;
-    if (link === undefined) {
+    if (link === undefined || link.isClosed) {
       link = new TcpLink(ask.upstream, {
         reply: (number, octets) => {
           this.#events.reply(number, octets);
@@ -237,6 +242,11 @@ class TcpLink {
       this.#open.clear();
       this.#events.ended(this, lost, this.#why ?? `${formatEndpoint(upstream)} closed the connection`);
     });
+  }
+
+  /** It takes no asks any more, though the end of its socket may not have been reported yet. */
+  get isClosed(): boolean {
+    return this.#socket.destroyed;
   }
 
   ask(ask: Ask): void {

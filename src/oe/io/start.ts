@@ -161,6 +161,7 @@ async function start(
     }
     if (sameAddresses(now, locals)) return;
     locals = now;
+    upstreamSockets.renew();
     running.input({ kind: 'locals', addresses: now });
     log({ level: 'info', event: 'addresses.changed', count: now.length });
   }, addressesEveryMs);
