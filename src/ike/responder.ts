@@ -24,7 +24,7 @@ import {
   type Secrets,
   type Session,
 } from './session.ts';
-import { findNotify, shapes, take } from './shapes.ts';
+import { findNotify, shapes, take, unknownCritical } from './shapes.ts';
 
 /**
  * The responder's way to a standing IKE SA (RFC 7296 §1.2): `authAwaited` → `standing`. IKE_AUTH is answered when the
@@ -45,6 +45,10 @@ export function onInitRequest(
   remote: Endpoint,
   cookie: { readonly ok: boolean; readonly wanted: boolean; make(): Uint8Array },
 ): InitAnswer {
+  const critical = unknownCritical(message.payloads);
+  if (critical !== undefined) {
+    return reply(message, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, new Uint8Array([critical]));
+  }
   const taken = take(message.payloads, shapes.saInit);
   if (!taken.ok) return { kind: 'drop', why: taken.why };
   const { SA, KE, Nonce } = taken.value;
@@ -140,6 +144,13 @@ export function onAuthRequest(session: Session, secrets: Secrets, incoming: Inco
   const taken = take(payloads, shapes.authRequest);
   if (!taken.ok) {
     refuse(session, secrets, messageId, NotifyType.INVALID_SYNTAX, taken.why);
+    return;
+  }
+  const critical = unknownCritical(payloads);
+  if (critical !== undefined) {
+    const why = `it has a critical payload of type ${critical}, which we do not know`;
+    const data = new Uint8Array([critical]);
+    refuse(session, secrets, messageId, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, why, data);
     return;
   }
   const { IDi, AUTH, IDr } = taken.value;
@@ -271,8 +282,15 @@ export function onAnswerRefused(
 }
 
 /** Says in the protection of the IKE SA why there will be none (§2.21.2), and forgets it. */
-function refuse(session: Session, secrets: Secrets, messageId: number, type: number, why: string): void {
+function refuse(
+  session: Session,
+  secrets: Secrets,
+  messageId: number,
+  type: number,
+  why: string,
+  data?: Uint8Array,
+): void {
   tell(session, `→ IKE_AUTH refused: ${why}`);
-  sendAnswer(session, secrets, messageId, Exchange.IKE_AUTH, [notify(type)]);
+  sendAnswer(session, secrets, messageId, Exchange.IKE_AUTH, [notify(type, data)]);
   endSession(session, why, true);
 }

@@ -66,6 +66,11 @@ export function take<const S extends Shape>(payloads: readonly Payload[], shape:
   return { ok: true, value: Object.fromEntries(found) as unknown as Taken<S> };
 }
 
+/** The type of a payload that we do not know and may not skip (§2.5). */
+export function unknownCritical(payloads: readonly Payload[]): number | undefined {
+  return payloads.flatMap((p) => (p.kind === 'Unknown' && p.critical ? [p.type] : []))[0];
+}
+
 /** The first notification of the type. */
 export function findNotify(payloads: readonly Payload[], type: number): NotifyPayload | undefined {
   return payloads.find((p): p is NotifyPayload => p.kind === 'Notify' && p.type === type);

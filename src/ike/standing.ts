@@ -9,7 +9,7 @@ import { Exchange, NotifyType, Protocol } from './numbers.ts';
 import { notify, type NotifyPayload } from './payloads.ts';
 import { askForIke, onRekeyIkeRequest, onRekeyIkeResponse } from './rekey-ike.ts';
 import { startTimer, tell, type Session, type Standing } from './session.ts';
-import { findNotify, shapes, take } from './shapes.ts';
+import { findNotify, shapes, take, unknownCritical } from './shapes.ts';
 
 /** What a standing IKE SA does with the peer's requests, with the answers to ours, and with what is to be asked. */
 
@@ -22,9 +22,9 @@ export function onStandingRequest(session: Session, phase: Standing, incoming: I
     endSession(session, `the peer sent something malformed: ${incoming.why}`, true);
     return;
   }
-  const critical = payloads.find((p) => p.kind === 'Unknown' && p.critical);
-  if (critical?.kind === 'Unknown') {
-    const data = new Uint8Array([critical.type]);
+  const critical = unknownCritical(payloads);
+  if (critical !== undefined) {
+    const data = new Uint8Array([critical]);
     sendAnswer(session, secrets, messageId, exchange, [
       notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, data),
     ]);

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { encodeMessage, ikeSpi } from '../../src/ike/message.ts';
 import { NotifyType } from '../../src/ike/numbers.ts';
-import { forged, identity, mismatches, nameOf, pair, World, type Flying } from './pair.ts';
+import type { InnerPayload } from '../../src/ike/payloads.ts';
+import { forged, identity, messageOf, mismatches, nameOf, pair, World, type Flying } from './pair.ts';
 import { seeded } from './random.ts';
 
 test('a changed octet anywhere in a live exchange neither throws nor leads to keys that differ', () => {
@@ -62,7 +64,7 @@ test('what comes from another address than the IKE SA has is dropped', () => {
   expect(b.kernel.size).toBe(0);
 });
 
-test('a delete of an SPI that is not the sender’s changes nothing (THREATS A.19)', () => {
+test('THREATS A.19: a delete of an SPI that is not the sender’s changes nothing', () => {
   const { world, a, b, key } = pair('Ed25519', { keyLog: true });
   a.initiate(b, [key]);
   world.settle();
@@ -73,7 +75,7 @@ test('a delete of an SPI that is not the sender’s changes nothing (THREATS A.1
   expect(b.children).toHaveLength(1);
 });
 
-test('cookies without end, groups without end and refusals without end still end (THREATS A.15)', () => {
+test('THREATS A.15: cookies without end, groups without end and refusals without end still end', () => {
   const lies: ((d: Flying, n: number) => Flying)[] = [
     (d, n) => forged(d, NotifyType.COOKIE, new Uint8Array([n])),
     (d, n) =>
@@ -127,6 +129,29 @@ test('an unknown payload that is critical is refused by name, one that is not is
     expect(answered).toEqual(critical ? [NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD] : []);
     expect(b.children).toHaveLength(1);
   }
+});
+
+test('a critical payload that is unknown is refused before authentication too (RFC 7296 §2.5)', () => {
+  const unknown = { kind: 'Unknown', type: 200, critical: true, body: new Uint8Array(3) } as const;
+  const { world, a, b, key } = pair('Ed25519', { keyLog: true });
+  world.meddle(a, (payloads) => [...payloads, unknown]);
+  a.initiate(b, [key]);
+  world.pass(5_000);
+  expect(a.failed).toMatchObject([
+    { why: expect.stringContaining('UNSUPPORTED_CRITICAL_PAYLOAD') as string },
+  ]);
+  expect(b.kernel.size + b.endpoint.counts.halfOpen).toBe(0);
+
+  const first = world.sent[0];
+  if (!first) throw new Error('nothing sent');
+  const { header, payloads } = messageOf(first);
+  const inner = payloads.filter((p): p is InnerPayload => p.kind !== 'SK' && p.kind !== 'SKF');
+  const again = { ...header, spiI: ikeSpi(77n) };
+  world.deliver({ ...first, octets: encodeMessage(again, [...inner, unknown]) });
+  const answer = world.wire[0];
+  expect(answer && messageOf(answer).payloads).toMatchObject([
+    { type: NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, data: new Uint8Array([200]) },
+  ]);
 });
 
 function changed(octets: Uint8Array, dice: ReturnType<typeof seeded>): Uint8Array {
