@@ -81,7 +81,7 @@ test.each([
   ['a gateway name without end', '0a03020161'],
   ['a gateway name of more than 255 octets', `0a0302${`3f${'61'.repeat(63)}`.repeat(4)}0001`],
   ['a key of no algorithm', '0a000001'],
-])('%s is a WireError', (_, rdata) => {
+])('THREATS A.10: %s is a WireError', (_, rdata) => {
   expect(decodeIpseckey(fromHex(rdata)).ok).toBe(false);
 });
 
@@ -134,7 +134,7 @@ test.each<[string, Ipseckey, RegExp]>([
   ['DSA', other(1, 100), /DSA/],
   ['no key', other(0, 0), /holds no key/],
   ['algorithm 5', other(5, 32), /algorithm 5/],
-])('%s cannot be used, and it says why', (_, record, why) => {
+])('THREATS A.11: %s cannot be used, and it says why', (_, record, why) => {
   const key = publicKeyOf(record);
   if (!('problem' in key)) throw new Error('it was taken');
   expect(key.problem).toMatch(why);

@@ -102,7 +102,7 @@ describe('reassembly (RFC 7383 §2.6)', () => {
   const three = cut(340);
   const five = cut(220);
 
-  test('a fragment that comes again changes nothing', () => {
+  test('THREATS A.21: a fragment that comes again changes nothing', () => {
     const reassembly = new Reassembly();
     expect(add(reassembly, three[0])).toEqual({ kind: 'partial', have: 1, total: 3 });
     expect(add(reassembly, three[0])).toEqual({ kind: 'ignored', why: 'fragment 1 again' });
@@ -110,7 +110,7 @@ describe('reassembly (RFC 7383 §2.6)', () => {
     expect(add(reassembly, three[2])).toMatchObject({ kind: 'whole' });
   });
 
-  test('a message cut anew into more fragments replaces the first cut, never the other way', () => {
+  test('THREATS A.21: a message cut anew into more fragments replaces the first cut, never the other way', () => {
     const reassembly = new Reassembly();
     add(reassembly, three[0]);
     add(reassembly, three[1]);
@@ -120,7 +120,7 @@ describe('reassembly (RFC 7383 §2.6)', () => {
     expect(add(reassembly, five[4])).toEqual({ kind: 'whole', payloads });
   });
 
-  test('a forged fragment takes no memory and displaces nothing', () => {
+  test('THREATS A.21: a forged fragment takes no memory and displaces nothing', () => {
     const reassembly = new Reassembly();
     add(reassembly, three[0]);
     const octets = sealEncryptedAltered(five[1]);
@@ -128,7 +128,7 @@ describe('reassembly (RFC 7383 §2.6)', () => {
     expect(add(reassembly, three[1])).toEqual({ kind: 'partial', have: 2, total: 3 });
   });
 
-  test('more fragments, or more octets, than allowed are ignored', () => {
+  test('THREATS A.21: more fragments, or more octets, than allowed are ignored', () => {
     expect(add(new Reassembly({ fragments: 2, octets: 9999 }), three[0])).toMatchObject({ kind: 'ignored' });
     const small = new Reassembly({ fragments: 9, octets: 400 });
     expect(add(small, three[0])).toMatchObject({ kind: 'partial' });
@@ -139,7 +139,7 @@ describe('reassembly (RFC 7383 §2.6)', () => {
     });
   });
 
-  test('only the first fragment may name the first payload', () => {
+  test('THREATS A.21: only the first fragment may name the first payload', () => {
     const second = three[1];
     if (!second) throw new Error('no fragment');
     const message = decodedMessage(second.octets.with(28, 36));
@@ -149,14 +149,14 @@ describe('reassembly (RFC 7383 §2.6)', () => {
     });
   });
 
-  test('a whole message is no fragment, and a fragment no whole message', () => {
+  test('THREATS A.21: a whole message is no fragment, and a fragment no whole message', () => {
     const whole = decodedMessage(sealEncrypted(head, payloads, sealer));
     expect(new Reassembly().add(whole, opener)).toMatchObject({ kind: 'ignored' });
     const [first] = three;
     expect(first && openEncrypted(first, opener)).toMatchObject({ kind: 'forged' });
   });
 
-  test('fragments that join to nonsense are malformed', () => {
+  test('THREATS A.21: fragments that join to nonsense are malformed', () => {
     // Authentic fragments of two different messages.
     const other = fragmentMessage(head, [{ kind: 'Vendor', data: new Uint8Array(715) }], sealer, 340);
     const reassembly = new Reassembly();

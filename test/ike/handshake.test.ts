@@ -219,7 +219,7 @@ describe('the first exchange', () => {
     expect(a.established).toHaveLength(1);
   });
 
-  test('a forged refusal does not end the attempt when the real answer follows (THREATS A.15)', () => {
+  test('THREATS A.15: a forged refusal does not end the attempt when the real answer follows', () => {
     const { world, a, b, key } = pair('Ed25519');
     a.initiate(b, [key]);
     const first = world.wire[0];
@@ -271,7 +271,7 @@ describe('the first exchange', () => {
     expect(world.sent).toHaveLength(3);
   });
 
-  test('an answer larger than its request is not given before a cookie (THREATS A.17)', () => {
+  test('THREATS A.17: an answer larger than its request is not given before a cookie', () => {
     const { world, a, b } = pair('Ed25519');
     a.initiate(b, [], 'any');
     const first = world.wire.shift();
@@ -290,7 +290,7 @@ describe('the first exchange', () => {
     expect(b.endpoint.counts.sessions).toBe(0);
   });
 
-  test('a flood of first messages leaves few half-open IKE SAs, and an honest host comes through (THREATS A.16)', () => {
+  test('THREATS A.16: a flood of first messages leaves few half-open IKE SAs, and an honest host comes through', () => {
     const { world, a, b } = pair('Ed25519', {}, { limits: { halfOpen: 20, halfOpenCookies: 10 } });
     a.initiate(b, [], 'any');
     const first = world.wire.shift();

@@ -55,6 +55,7 @@ export class World {
     node: Node,
     edit: (payloads: readonly InnerPayload[], header: IkeHeader) => readonly InnerPayload[],
     exchangeOf: (header: IkeHeader) => number = (header) => header.exchange,
+    messageIdOf: (header: IkeHeader) => number = (header) => header.messageId,
   ): void {
     const before = this.translate;
     this.translate = (original) => {
@@ -71,7 +72,7 @@ export class World {
       const opened = openEncrypted(message, new Opener(cipher, keys));
       if (opened.kind !== 'opened') throw new Error(opened.kind);
       const edited = edit(opened.payloads, header);
-      const head = { ...header, exchange: exchangeOf(header) };
+      const head = { ...header, exchange: exchangeOf(header), messageId: messageIdOf(header) };
       return { ...d, octets: sealEncrypted(head, edited, new Sealer(cipher, keys, this.random)) };
     };
   }

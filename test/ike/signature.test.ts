@@ -210,11 +210,11 @@ describe('a public key is refused', () => {
       edKey('Ed25519', new Uint8Array(32).fill(0xff)),
       'the point is not in its one encoding',
     ],
-  ])('%s', (_, key, why) => {
+  ])('THREATS A.11: %s', (_, key, why) => {
     expect(importPublicKey(key)).toEqual({ ok: false, why });
   });
 
-  test('all Edwards points of small order', () => {
+  test('THREATS A.11: all Edwards points of small order', () => {
     // Multiples of a point of full order by the order of the prime subgroup.
     for (const [curve, lib] of [
       ['Ed25519', ed25519],

@@ -70,7 +70,7 @@ describe('who the peer is', () => {
   });
 
   test.each([Exchange.CREATE_CHILD_SA, Exchange.INFORMATIONAL])(
-    'exchange %i in an IKE SA that is not authenticated does nothing, whatever it holds (CVE-2014-2338)',
+    'THREATS A.18: exchange %i in an IKE SA that is not authenticated does nothing (CVE-2014-2338)',
     (exchange) => {
       const { world, a, b } = pair(undefined, { keyLog: true });
       world.meddle(
@@ -416,7 +416,7 @@ describe('anonymous and authenticated (THREATS A.1, A.2)', () => {
 });
 
 describe('what the responder grants', () => {
-  test('selectors wider than the host are narrowed to it (THREATS A.4)', () => {
+  test('THREATS A.4: selectors wider than the host are narrowed to it', () => {
     const { world, a, b, key } = pair('Ed25519', { keyLog: true });
     world.meddle(a, (payloads) =>
       payloads.map((p) => (p.kind === 'TSi' || p.kind === 'TSr' ? everywhere(p) : p)),
@@ -428,7 +428,7 @@ describe('what the responder grants', () => {
     expect(a.established).toHaveLength(1);
   });
 
-  test('selectors without the host are refused with TS_UNACCEPTABLE, and no child is left', () => {
+  test('THREATS A.19: selectors without the host are refused with TS_UNACCEPTABLE, and no child is left', () => {
     const { world, a, b, key } = pair('Ed25519', { keyLog: true });
     const elsewhere = new Uint8Array([198, 18, 7, 7]);
     world.meddle(a, (payloads) =>

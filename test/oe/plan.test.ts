@@ -38,7 +38,7 @@ test('THREATS A.12: of a thousand keys sixteen are used, and the same key counts
   expect(same.kind === 'usable' && same.choice.passed[0]?.why).toContain('the same key');
 });
 
-test('the key of another host as gateway is passed over, with the reason', () => {
+test('THREATS A.10: the key of another host as gateway is passed over, with the reason', () => {
   const record = keyRecord(key(1), { kind: 'address', address: address('198.18.2.99') });
   const finding = keysFrom(name(host), secure(keySet(host, [record])).verdict, here);
   expect(finding).toMatchObject({
