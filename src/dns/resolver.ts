@@ -172,8 +172,21 @@ export class Resolver {
     return earliest([this.#exchanges.deadline, lookups]);
   }
 
-  /** The answer from the cache, at no cost, or undefined. */
+  /** The answer from the cache, at no cost, or undefined. It counts as a lookup. */
   cached(
+    question: Question,
+    checkingDisabled: boolean,
+    now: Instant,
+    wall: WallSeconds,
+  ): Resolution | undefined {
+    const known = this.#known(question, checkingDisabled, now, wall);
+    if (!known) return undefined;
+    this.#counters.lookups++;
+    this.#counters.fromCache++;
+    return known;
+  }
+
+  #known(
     question: Question,
     checkingDisabled: boolean,
     now: Instant,
@@ -220,17 +233,17 @@ export class Resolver {
     effects: ResolverEffect[],
   ): void {
     const { id, question, checkingDisabled } = input;
-    this.#counters.lookups++;
     if (question.class !== Class.IN || isMeta(question.type)) {
+      this.#counters.lookups++;
       effects.push({ kind: 'resolved', id, resolution: refusal(question) });
       return;
     }
     const known = this.cached(question, checkingDisabled, now, wall);
     if (known) {
-      this.#counters.fromCache++;
       effects.push({ kind: 'resolved', id, resolution: known });
       return;
     }
+    this.#counters.lookups++;
     const key = keyOf(question);
     let job = this.#jobs.get(key);
     if (this.#waiting.size >= maxWaiters || (!job && this.#jobs.size >= maxJobs)) {

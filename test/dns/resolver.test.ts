@@ -108,6 +108,17 @@ test('with checking disabled bogus data is handed over, with its verdict; from t
   expect(net.ask('www.example.org')).toMatchObject({ ...servfail, fromCache: true });
 });
 
+test('answers from the cache are counted, however they are asked for', () => {
+  const net = before(exampleWorld());
+  const question = { name: key('www.example.org'), type: Type.A, class: 1 };
+  expect(net.resolver.cached(question, false, net.now, net.wall)).toBeUndefined();
+  net.ask('www.example.org');
+  expect(net.resolver.stats).toMatchObject({ lookups: 1, fromCache: 0 });
+  net.ask('www.example.org');
+  expect(net.resolver.cached(question, false, net.now, net.wall)).toBeDefined();
+  expect(net.resolver.stats).toMatchObject({ lookups: 3, fromCache: 2 });
+});
+
 test('TTLs from the cache have grown shorter, and end', () => {
   const net = before(exampleWorld());
   net.ask('www.example.org');
