@@ -91,6 +91,23 @@ prots = [500, 4500]
   for (const p of problems) expect(p.remedy).not.toBe('');
 });
 
+test('a setting that belongs to another table is told with its line, and where it belongs', () => {
+  const read = readConfig(
+    'listen = ["127.0.0.1"]\n\n[[rule]]\nmatch = "*.example.org"\n\n[dns]\na = 1\nlistn = 2\n',
+  );
+  expect(read.ok ? [] : read.problems).toEqual([
+    { line: 1, problem: 'listen is not a setting of oe.', remedy: 'Did you mean dns.listen or ike.listen?' },
+    { line: 3, problem: 'rule is not a setting of oe.', remedy: 'Did you mean policy.rule?' },
+    {
+      line: 7,
+      problem: 'dns.a is not a setting of oe.',
+      remedy:
+        'Settings here are listen, upstreams, resolv-conf, hosts-file, trust-anchor-file, validation-date.',
+    },
+    { line: 8, problem: 'dns.listn is not a setting of oe.', remedy: 'Did you mean listen?' },
+  ]);
+});
+
 test('what is no TOML is told with its line', () => {
   const read = readConfig('[dns]\nlisten = [\n');
   expect(read.ok ? [] : read.problems).toMatchObject([{ line: expect.any(Number) as number }]);

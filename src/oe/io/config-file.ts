@@ -6,7 +6,7 @@ import { parseAddress, parseEndpoint } from '../../net/address.ts';
 import { wallSeconds } from '../../time.ts';
 import { defaultConfig, describeProblems, type Config, type ConfigProblem } from '../config.ts';
 import { groups, parseMatch, type Rule } from '../policy.ts';
-import { nearest } from '../text.ts';
+import { listed, nearest } from '../text.ts';
 
 export const defaultConfigFile = '/etc/oe/oe.toml';
 
@@ -68,10 +68,11 @@ export function readConfig(
     };
   }
   const read = v.safeParse(Schema, tree);
-  if (!read.success) {
-    const lines = linesOf(text);
-    return { ok: false, problems: read.issues.map((issue) => problemOf(issue, lines)).sort(byLine) };
-  }
+  const lines = linesOf(text);
+  const problems = [...unknownKeys(tree, []), ...(read.issues ?? [])].map((found) =>
+    Array.isArray(found) ? unknownKey(found, lines) : problemOf(found, lines),
+  );
+  if (problems.length > 0 || !read.success) return { ok: false, problems: problems.sort(byLine) };
   return { ok: true, config: configOf(read.output) };
 }
 
@@ -89,9 +90,9 @@ const PathOrNone = v.union([PathText, v.literal('')]);
 const Milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000));
 const GroupWord = v.picklist(groups);
 
-const Schema = v.strictObject({
+const Schema = v.object({
   dns: v.optional(
-    v.strictObject({
+    v.object({
       listen: v.optional(v.array(EndpointText)),
       upstreams: v.optional(v.pipe(v.array(EndpointText), v.minLength(1))),
       'resolv-conf': v.optional(PathText),
@@ -109,22 +110,22 @@ const Schema = v.strictObject({
     }),
   ),
   ike: v.optional(
-    v.strictObject({
+    v.object({
       ports: v.optional(v.tuple([Port, Port])),
       listen: v.optional(v.array(Address)),
       'key-log': v.optional(PathText),
     }),
   ),
   gate: v.optional(
-    v.strictObject({ 'budget-ms': v.optional(Milliseconds), 'private-budget-ms': v.optional(Milliseconds) }),
+    v.object({ 'budget-ms': v.optional(Milliseconds), 'private-budget-ms': v.optional(Milliseconds) }),
   ),
   policy: v.optional(
-    v.strictObject({
+    v.object({
       default: v.optional(GroupWord),
       inbound: v.optional(GroupWord),
       rule: v.optional(
         v.array(
-          v.strictObject({
+          v.object({
             match: v.pipe(
               v.string(),
               v.check((t) => parseMatch(t) !== undefined),
@@ -136,15 +137,13 @@ const Schema = v.strictObject({
     }),
   ),
   paths: v.optional(
-    v.strictObject({
+    v.object({
       'config-directory': v.optional(PathText),
       'state-directory': v.optional(PathText),
       'run-directory': v.optional(PathText),
     }),
   ),
-  log: v.optional(
-    v.strictObject({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error'])) }),
-  ),
+  log: v.optional(v.object({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error'])) })),
 });
 
 /** What is wanted at a place, and how it is written. */
@@ -180,21 +179,51 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'log.level': ['one of trace, debug, info, warn, error', 'level = "info"'],
 };
 
+type Path = (string | number)[];
+
+/** The paths in a tree that no setting has; all of them, where the schema library would stop at the first. */
+function unknownKeys(tree: unknown, path: Path): Path[] {
+  if (Array.isArray(tree)) return tree.flatMap((value, i) => unknownKeys(value, [...path, i]));
+  if (typeof tree !== 'object' || tree === null) return [];
+  const known = keysUnder(placeOf(path));
+  if (known.length === 0) return []; // A table where a value is wanted: the schema says so.
+  return Object.entries(tree).flatMap(([key, value]) =>
+    known.includes(key) ? unknownKeys(value, [...path, key]) : [[...path, key]],
+  );
+}
+
+function unknownKey(path: Path, lines: ReadonlyMap<string, number>): ConfigProblem {
+  const key = String(path.at(-1));
+  const known = keysUnder(placeOf(path.slice(0, -1)));
+  const near = nearest(key, known);
+  const elsewhere = Object.keys(wanted).filter((k) => k.endsWith(`.${key}`));
+  return {
+    line: lineFor(path, lines),
+    problem: `${spokenOf(path)} is not a setting of oe.`,
+    remedy:
+      near !== undefined
+        ? `Did you mean ${near}?`
+        : elsewhere.length > 0
+          ? `Did you mean ${listed(elsewhere, 'or')}?`
+          : `Settings here are ${known.join(', ')}.`,
+  };
+}
+
+/** `policy.rule[2].match` */
+function spokenOf(path: Path): string {
+  return path.map((k, i) => (typeof k === 'number' ? `[${k + 1}]` : i === 0 ? k : `.${k}`)).join('');
+}
+
+/** The path without places in lists, as {@link wanted} has it. */
+function placeOf(path: Path): string {
+  return path.filter((k) => typeof k === 'string').join('.');
+}
+
 function problemOf(issue: v.InferIssue<typeof Schema>, lines: ReadonlyMap<string, number>): ConfigProblem {
   const keys = (issue.path ?? []).map((p) => p.key as string | number);
   const line = lineFor(keys, lines);
-  const spoken = keys.map((k, i) => (typeof k === 'number' ? `[${k + 1}]` : i === 0 ? k : `.${k}`)).join('');
-  const place = keys.filter((k) => typeof k === 'string').join('.');
-  if (issue.type === 'strict_object' && issue.expected === 'never') {
-    const key = String(keys.at(-1));
-    const known = keysUnder(place.split('.').slice(0, -1).join('.'));
-    const near = nearest(key, known);
-    return {
-      line,
-      problem: `${spoken} is not a setting of oe.`,
-      remedy: near === undefined ? `Settings here are ${known.join(', ')}.` : `Did you mean ${near}?`,
-    };
-  }
+  const spoken = spokenOf(keys);
+  const place = placeOf(keys);
   const [want, example] = wanted[place] ?? ['a table', `[${place}]`];
   if (issue.received === 'undefined') {
     return {
@@ -244,6 +273,7 @@ function linesOf(text: string): Map<string, number> {
         table = keyParts(head[2] ?? '');
         if (head[1] === '[[') {
           const index = counts.get(table.join('.')) ?? 0;
+          if (index === 0) lines.set(table.join('.'), i + 1);
           counts.set(table.join('.'), index + 1);
           table.push(String(index));
         }
