@@ -70,6 +70,18 @@ for (const [denial, spec] of kinds) {
     }
   });
 
+  test(`${denial}: a record that has any types does not deny a question for ANY`, () => {
+    const stripped = exampleWorld(spec).resolve({ name: key('www.example.org'), type: Type.AAAA, class: 1 });
+    const world = exampleWorld(spec).tamper(
+      changing('www.example.org', Type.ANY, (m) => ({ ...m, answer: [], authority: stripped.authority })),
+    );
+    expect(before(world).ask('www.example.org', Type.ANY)).toMatchObject(servfail);
+    expect(before(exampleWorld(spec)).ask('empty.example.org', Type.ANY)).toMatchObject({
+      rcode: Rcode.NOERROR,
+      verdict: { status: 'secure' },
+    });
+  });
+
   test(`${denial}: a record that has the type does not deny it`, () => {
     const other = exampleWorld(spec).resolve({ name: key('www.example.org'), type: Type.AAAA, class: 1 });
     const world = exampleWorld(spec).tamper(

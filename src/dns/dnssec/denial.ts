@@ -44,6 +44,8 @@ export interface DenialProof {
  */
 export function bitsDeny(types: ReadonlySet<number>, type: number, isRoot: boolean): boolean {
   if (types.has(type) || types.has(typeCname)) return false;
+  // ANY is answered by whatever is there; only what denies, and its signature, is no data.
+  if (type === typeAny) return [...types].every((t) => deniers.has(t));
   if (type === typeDs) return isRoot || !types.has(typeSoa);
   return !isParentSide(types);
 }
@@ -58,4 +60,7 @@ export function endsTheZone(types: ReadonlySet<number>): boolean {
   return isParentSide(types) || types.has(typeDname);
 }
 
+const typeAny = 255;
+/** RRSIG, NSEC, NSEC3, and NXNAME, which stands where compact denial says that there is no such name (RFC 9824 §2). */
+const deniers = new Set([46, 47, 50, 128]);
 const [typeNs, typeCname, typeSoa, typeDname, typeDs] = [2, 5, 6, 39, 43];
