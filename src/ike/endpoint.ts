@@ -18,7 +18,7 @@ import {
 } from './dispatch.ts';
 import { endSession, partWith } from './ending.ts';
 import { nonEspMarker, sendLastWord } from './exchange.ts';
-import { HalfOpen } from './half-open.ts';
+import { HalfOpen, networkOf } from './half-open.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { decodeHeader, decodeMessage, ikeSpiFrom, type IkeSpi } from './message.ts';
 import { Exchange, Protocol } from './numbers.ts';
@@ -360,7 +360,12 @@ export class IkeEndpoint {
         this.#emit({ kind: 'allocateSpi', request, local: local.address, peer: remote.address });
       },
       askPeerKeys: (session, id) => {
-        if (this.#queries.size >= limits.peerKeysAtOnce) return undefined;
+        // Who names itself after zones that never answer must not keep others from being looked up.
+        const network = networkOf(session.remote.address);
+        const near = [...this.#queries.values()].filter((s) => networkOf(s.remote.address) === network);
+        if (this.#queries.size >= limits.peerKeysAtOnce || near.length >= limits.peerKeysPerNetwork) {
+          return undefined;
+        }
         const query = this.#nextId++;
         this.#queries.set(query, session);
         const { address } = session.remote;

@@ -104,7 +104,7 @@ export class HalfOpen {
 }
 
 /** The /64 or /24, which one host may well have for itself. */
-function networkOf({ family, octets }: IpAddress): string {
+export function networkOf({ family, octets }: IpAddress): string {
   return octets.subarray(0, family === 6 ? 8 : 3).join('.');
 }
 

@@ -28,9 +28,10 @@ export interface Limits {
   readonly sessionsPerNetwork: number;
   readonly sessionsPerPair: number;
   readonly childrenPerSession: number;
-  /** How long the answer to `askPeerKeys` is waited for, and for how many peers at a time. */
+  /** How long the answer to `askPeerKeys` is waited for, and for how many peers at a time, in all and of one network. */
   readonly peerKeysMs: number;
   readonly peerKeysAtOnce: number;
+  readonly peerKeysPerNetwork: number;
   /** Encrypted messages longer than this are fragmented; with UDP, IP and marker that is the MTU of IPv6. */
   readonly fragmentOctets: number;
   /** IKE SAs of strangers that collect fragments at the same time, and for how long one may take. */
@@ -76,6 +77,7 @@ export const defaultLimits: Limits = {
   childrenPerSession: 4,
   peerKeysMs: 10_000,
   peerKeysAtOnce: 128,
+  peerKeysPerNetwork: 16,
   fragmentOctets: 1_228,
   reassemblies: 256,
   reassemblyMs: 30_000,

@@ -106,6 +106,25 @@ test('THREATS A.21: strangers that begin fragmented messages and never end them 
   expect(late.established).toHaveLength(1);
 });
 
+test('THREATS A.16: peers of one network whose keys nobody answers for do not keep others from being looked up', () => {
+  const world = new World();
+  const id = identity('Ed25519');
+  const limits = { peerKeysAtOnce: 4, peerKeysPerNetwork: 3 };
+  const b = world.node('b', '2001:2::b', { limits });
+  b.holds = ['peerKeys'];
+  for (let i = 1; i <= 6; i++) {
+    world.node(`a${i}`, `2001:2:0:1::${i}`, { identity: id }).initiate(b, [], 'any');
+    world.settle();
+  }
+  expect(b.held).toHaveLength(3);
+  b.keysOf = () => [id.publicKey];
+  b.holds = [];
+  const honest = world.node('honest', '2001:2:0:2::1', { identity: id });
+  honest.initiate(b, [], 'any');
+  world.settle();
+  expect(b.established.at(-1)?.peerAuth).toEqual({ kind: 'key', key: id.publicKey });
+});
+
 function isLaterFragment(d: Flying): boolean {
   const skf = nameOf(d) === 'no IKE' ? undefined : messageOf(d).payloads.at(-1);
   return skf?.kind === 'SKF' && skf.number > 1;
