@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isOwn, learnUpstreams } from '../../dns/io/resolv-conf.ts';
 import { Exit, OeError } from '../../errors.ts';
 import { formatEndpoint, parseEndpoint, type Endpoint } from '../../net/address.ts';
@@ -31,7 +31,9 @@ export async function upstreamsFor(config: Config): Promise<readonly Endpoint[]>
   if (remembered.length > 0) return remembered;
   throw new OeError(
     'no-upstream',
-    `No resolver is known: ${resolvConf} names none but this host itself.`,
+    existsSync(resolvConf)
+      ? `No resolver is known: ${resolvConf} names none that oe can ask; its own and link-local addresses do not count.`
+      : `No resolver is known: there is no ${resolvConf}.`,
     'Write one or more under upstreams in [dns] of /etc/oe/oe.toml, for example upstreams = ["9.9.9.9"].',
     Exit.config,
   );
