@@ -39,6 +39,8 @@ interface Attempt {
   readonly transport: 'udp' | 'tcp';
   readonly at: Instant;
   readonly exchange: Live;
+  /** Datagrams that came for it and do not fit. */
+  misfits: number;
 }
 
 interface Live extends Exchange {
@@ -57,6 +59,8 @@ const udpSize = 1232;
 const maxSent = 8;
 /** Records of one RRset: each costs everybody who handles it, and no honest one comes near. */
 const recordsPerRRset = 256;
+/** Datagrams that do not fit a question, after which its reply is fetched over TCP. */
+const maxMisfits = 16;
 /** Milliseconds after which a question is given up. */
 export const exchangeMs = 9000;
 
@@ -120,6 +124,7 @@ export class Exchanges {
     const message = decodeMessage(octets);
     if (!attempt || !message.ok || !fits(message.value, attempt)) {
       this.#counters.ignored++;
+      if (attempt) this.#misfit(attempt, now, effects);
       return undefined;
     }
     const { exchange, upstream, transport, at } = attempt;
@@ -146,6 +151,13 @@ export class Exchanges {
       upstream: upstream.text,
     };
     return this.#finish(exchange, reply, upstream, effects);
+  }
+
+  /** Somebody guesses at the id: over TCP there is nothing to be guessed (RFC 5452 §9.2). */
+  #misfit(attempt: Attempt, now: Instant, effects: EffectSink): void {
+    if (attempt.transport !== 'udp' || ++attempt.misfits < maxMisfits) return;
+    this.#drop(attempt, effects);
+    this.#send(attempt.exchange, attempt.upstream, 'tcp', now, effects);
   }
 
   /** An ask cannot be performed, e.g. for want of a route; `why` is a clause that names the upstream. */
@@ -216,7 +228,7 @@ export class Exchanges {
   #send(live: Live, upstream: Upstream, transport: 'udp' | 'tcp', now: Instant, effects: EffectSink): void {
     const ask = this.#nextAsk++;
     const id = randomU32(this.#random) & 0xffff;
-    const attempt: Attempt = { ask, id, upstream, transport, at: now, exchange: live };
+    const attempt: Attempt = { ask, id, upstream, transport, at: now, exchange: live, misfits: 0 };
     this.#attempts.set(ask, attempt);
     live.open.set(ask, attempt);
     live.sent++;

@@ -182,7 +182,7 @@ test('an address that the host does not have is named, and nothing stays open', 
   await listen([formatEndpoint(endpoint)], () => undefined);
 });
 
-test('each query over UDP leaves from another port, and its replies come back under its number', async () => {
+test('THREATS A.28: each query over UDP leaves from another port, and its replies come back under its number', async () => {
   const ports = new Set<number>();
   const server = await udpServer((socket, octets, port) => {
     ports.add(port);
@@ -220,7 +220,7 @@ test('sockets that were made before the host changed its addresses are not used 
   expect(spares).not.toContain(ports[1]);
 });
 
-test('a reply from elsewhere does not come through, nor does one after the release', async () => {
+test('THREATS A.28: a reply from elsewhere does not come through, nor does one after the release', async () => {
   const other = createSocket('udp4');
   cleanups.push(() => other.close());
   const ports: number[] = [];

@@ -313,7 +313,24 @@ test.each<[string, (m: Message) => Message]>([
   expect(net.resolved.get(id)?.resolution.verdict.status).toBe('secure');
 });
 
-test('ids are not counted up', () => {
+test('THREATS A.28: after 16 datagrams that do not fit, the reply is fetched over TCP', () => {
+  const transportsAfter = (guesses: number): string[] => {
+    const net = before(exampleWorld());
+    net.start('www.example.org');
+    const [ask, octets] = [...net.sent.entries()].find(([, sent]) => isFor(sent, Type.A)) ?? [];
+    if (ask === undefined || !octets) throw new Error('nothing was asked');
+    for (let i = 0; i < guesses; i++) {
+      const guess = exampleWorld().answer(octets);
+      net.handle({ kind: 'reply', ask, octets: guess.with(0, (guess[0] ?? 0) ^ (1 + i)) });
+    }
+    net.run();
+    return net.asked.filter((a) => a.text === 'A www.example.org').map((a) => a.transport);
+  };
+  expect(transportsAfter(15)).toEqual(['udp']);
+  expect(transportsAfter(16)).toEqual(['udp', 'tcp']);
+});
+
+test('THREATS A.28: ids are not counted up', () => {
   const world = exampleWorld();
   const net = before(world);
   net.ask('www.example.org');
