@@ -67,6 +67,9 @@ async function serve(
   const refuse = (status: number, code: string, message: string): void => {
     send(response, status, { version: 1, error: { code, message } });
   };
+  // Nothing here takes a body: whoever sends one loses the connection with the answer, however much is still to come.
+  if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined)
+    response.setHeader('connection', 'close');
   try {
     const url = new URL(request.url ?? '/', 'http://oe');
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
