@@ -177,6 +177,20 @@ function succeed(old: Session, phase: Standing, to: Successor): void {
   session.identified = old.identified;
   for (const [spi, child] of old.children) session.children.set(spi, child);
   old.children.clear();
+  // What is still to be asked about the children, and whoever waits for one, go with them.
+  for (const task of old.tasks.splice(0)) {
+    if (task.what === 'createChild' || task.what === 'deleteChild') session.tasks.push(task);
+    else old.tasks.push(task);
+  }
+  for (const attempt of old.attempts) {
+    attempt.sessions.delete(old);
+    attempt.sessions.add(session);
+    session.attempts.add(attempt);
+  }
+  old.attempts.clear();
+  if ([...session.children.values()].some((c) => c.state === 'switching')) {
+    startTimer(session, 'switch', host.limits.rekeySwitchMs);
+  }
   tell(session, `IKE SA rekeyed: ${describeIkeSuite(suite)}`);
   logKeys(session, secrets);
   // The old one waits for its Delete, and not for ever.

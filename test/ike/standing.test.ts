@@ -574,3 +574,24 @@ test('an attempt does not go down with an IKE SA that is being deleted', () => {
   expect(a.established.at(-1)).toMatchObject({ attempt });
   expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
 });
+
+test('what is to be told of a child is told though its IKE SA is being replaced meanwhile', () => {
+  for (const weRekey of [true, false]) {
+    const short = { limits: { ikeLifetimeMs: 20_000 } };
+    const { world, a, b, key } = pair('Ed25519', weRekey ? short : {}, weRekey ? {} : short);
+    a.initiate(b, [key]);
+    world.settle();
+    world.network = () => [20];
+    const says = (): boolean => [...a.story, ...b.story].some((s) => s.endsWith('rekeys the IKE SA'));
+    while (!says()) world.pass(10);
+    const [child] = a.children;
+    a.input({ kind: 'expired', spi: child?.inbound.spi ?? 0, hard: true });
+    world.pass(5_000);
+    expect([a.kernel.size, b.kernel.size]).toEqual([0, 0]);
+    // And whoever asks gets a child in the new one.
+    const attempt = a.initiate(b, [key]);
+    world.pass(1_000);
+    expect(a.established.at(-1)).toMatchObject({ attempt });
+    expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
+  }
+});
