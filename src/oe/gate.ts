@@ -321,10 +321,18 @@ export class Gate {
   #keyIsLate(lookup: Lookup, at: Moment): boolean {
     const { name } = lookup.question;
     if (decide(this.#options.policy, name, undefined).group === 'private') return false;
+    // The address has told meanwhile that its zone is not signed: the key could prove nothing, and many servers of such
+    // zones never answer questions of types that they do not know.
+    const isUnsigned = lookup.keyState === 'asking' && this.#doors.knownInsecure(name);
     const mute = this.#mute.get(name);
-    lookup.keyWaitUntil ??=
-      mute !== undefined && mute > at.now ? at.now : later(at.now, this.#options.budgetMs);
+    const budgetMs = isUnsigned ? Math.min(unsignedMs, this.#options.budgetMs) : this.#options.budgetMs;
+    lookup.keyWaitUntil ??= mute !== undefined && mute > at.now ? at.now : later(at.now, budgetMs);
     if (at.now < lookup.keyWaitUntil) return false;
+    if (isUnsigned) {
+      lookup.keyState = 'knownInsecure';
+      step(lookup, at, 'IPSECKEY is not waited for: the zone is not signed');
+      return true;
+    }
     lookup.keyState = 'late';
     remember(this.#mute, name, later(at.now, muteMs), muteNames);
     step(lookup, at, 'whether there is a key was not found out in time');
@@ -635,6 +643,8 @@ const retrySeconds = 30;
  */
 const longestProtectedSeconds = 200;
 const recordsKept = 1_024;
+/** How long the key of an unsigned zone is waited for once the address is there, so that `oe why` can tell of it. */
+const unsignedMs = 50;
 const muteMs = 60_000;
 const muteNames = 1_024;
 

@@ -10,6 +10,7 @@ import {
   key,
   keyRecord,
   keySet,
+  name,
   policyWith,
   secure,
   Stage,
@@ -172,6 +173,18 @@ test('an IPSECKEY question that nobody answers costs one budget, and the next lo
   const second = stage.ask(host);
   stage.answer(host, Type.A, secure(addressSet(host, there)));
   expect(stage.result(second)).toEqual([there]);
+});
+
+test('a zone that turns out to be unsigned is not waited on for a key that could prove nothing', () => {
+  const unsigned: string[] = [];
+  const stage = new Stage({ budgetMs: 1_500, knownInsecure: unsigned });
+  const waiter = stage.ask(host);
+  unsigned.push(host);
+  stage.answer(host, Type.A, insecure('example.org', addressSet(host, there)));
+  expect(stage.outcomes.has(waiter)).toBe(false);
+  stage.pass(50);
+  expect(stage.result(waiter)).toEqual([there]);
+  expect(stage.gate.namesWith('zone-unsigned')).toEqual([name(host)]);
 });
 
 test('a gateway that is slow to resolve holds the answer for a budget, not longer', () => {
