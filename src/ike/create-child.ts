@@ -102,6 +102,7 @@ export function onCreateChildResponse(
     answer: taken.ok && isSound ? taken.value : undefined,
     payloads,
   });
+  session.goneEarly.clear();
 }
 
 /** Reads the peer's answer to our wish; installs the child or does what is left to do. */
@@ -130,6 +131,10 @@ export function acceptChild(session: Session, phase: Standing, answered: ChildAn
     // The peer has it already.
     session.tasks.unshift({ what: 'deleteChild', spi, why });
     giveUpChild(session, task, 'refused', why);
+    return;
+  }
+  if (session.goneEarly.has(choice.peerSpi)) {
+    onChildRefused(session, task, undefined);
     return;
   }
   const child = childOf(session, phase.secrets, phase.peerAuth, {

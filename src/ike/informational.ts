@@ -29,7 +29,11 @@ export function onInformationalRequest(session: Session, phase: Standing, incomi
     for (const spi of d.spis) {
       // It names the SAs with which it receives: those are ours to send with (§1.4.1).
       const child = [...session.children.values()].find((c) => c.sa.outbound.spi === spi);
-      if (!child) continue;
+      if (!child) {
+        const mayCome = session.asking?.what === 'createChild' && session.goneEarly.size < goneEarlyAtMost;
+        if (mayCome) session.goneEarly.add(spi);
+        continue;
+      }
       const isOursToo = child.leaving;
       switchOutbound(session);
       removeChild(session, child, 'the peer deleted it');
@@ -42,6 +46,9 @@ export function onInformationalRequest(session: Session, phase: Standing, incomi
     gone.length > 0 ? [{ kind: 'Delete', protocol: Protocol.ESP, spis: gone }] : [];
   sendAnswer(session, secrets, messageId, Exchange.INFORMATIONAL, answer);
 }
+
+/** A peer makes one child of one request, and may repeat itself. */
+const goneEarlyAtMost = 4;
 
 type Informational = Exclude<Asking, { readonly what: 'createChild' | 'childSpi' | 'rekeyIke' }>;
 

@@ -68,6 +68,8 @@ export interface Session {
     { readonly messageId: number; readonly of: Reassembly; readonly since: Instant }
   >;
 
+  /** Deleted by the peer while its answer, which would have named them, is still on its way to us: outbound SPIs. */
+  readonly goneEarly: Set<number>;
   /** By the SPI of the inbound SA. */
   readonly children: Map<number, Child>;
   /** When an authenticated message last came. */
@@ -359,6 +361,7 @@ export function newSession(
     answering: undefined,
     initialContact: false,
     fragments: new Map(),
+    goneEarly: new Set(),
     children: new Map(),
     heardAt: host.now,
     timers: new Map(),

@@ -595,3 +595,23 @@ test('what is to be told of a child is told though its IKE SA is being replaced 
     expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
   }
 });
+
+test('a child that the peer has deleted before its answer came is not installed', () => {
+  const { world, a, b } = standing();
+  const [first] = a.children;
+  world.network = (d) => (nameOf(d) === 'CREATE_CHILD_SA response 2' ? [] : [20]);
+  a.input({ kind: 'expired', spi: first?.inbound.spi ?? 0, hard: false });
+  world.pass(100);
+  const made = [...b.kernel.values()].at(-1)?.child;
+  expect(made?.id).not.toBe(first?.id);
+  b.input({ kind: 'expired', spi: made?.inbound.spi ?? 0, hard: true });
+  world.pass(100);
+  world.network = () => [20];
+  // The request is repeated, and its answer comes through.
+  world.pass(2_000);
+  const there = new Set([...b.kernel.values()].map((c) => c.child.inbound.spi));
+  expect(a.children.filter((c) => !there.has(c.outbound.spi))).toEqual([]);
+  world.pass(30_000);
+  expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
+  expect(a.children).toHaveLength(1);
+});
