@@ -66,6 +66,11 @@ function onCreateChildRequest(session: Session, phase: Standing, incoming: Incom
   }
   const rekey = findNotify(payloads, NotifyType.REKEY_SA);
   const old = rekey && [...session.children.values()].find((c) => c.sa.outbound.spi === spiOf(rekey));
+  // It may be the one that we have asked for, and the answer is not here yet.
+  if (rekey && !old && session.asking?.what === 'createChild') {
+    refuse(notify(NotifyType.TEMPORARY_FAILURE));
+    return;
+  }
   if (rekey && !old) {
     refuse({ ...notify(NotifyType.CHILD_SA_NOT_FOUND), protocol: Protocol.ESP, spi: rekey.spi.slice() });
     return;

@@ -615,3 +615,18 @@ test('a child that the peer has deleted before its answer came is not installed'
   expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
   expect(a.children).toHaveLength(1);
 });
+
+test('a peer that rekeys a child of which we have not heard yet is asked to wait', () => {
+  const { world, a, b } = standing();
+  const [first] = a.children;
+  world.network = (d) => (nameOf(d) === 'CREATE_CHILD_SA response 2' ? [] : [20]);
+  a.input({ kind: 'expired', spi: first?.inbound.spi ?? 0, hard: false });
+  world.pass(100);
+  const made = [...b.kernel.values()].at(-1)?.child;
+  b.input({ kind: 'expired', spi: made?.inbound.spi ?? 0, hard: false });
+  world.pass(100);
+  world.network = () => [20];
+  world.pass(60_000);
+  expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
+  expect([a.children.length, b.children.length]).toEqual([1, 1]);
+});
