@@ -86,6 +86,7 @@ export class Gate {
       evidenceAsked: new Set(),
       evidenceIds: new Set(),
       plan: undefined,
+      heldSince: undefined,
       waitUntil: undefined,
       keyWaitUntil: undefined,
       verdict: undefined,
@@ -242,6 +243,7 @@ export class Gate {
 
   #addressResolved(lookup: Lookup, resolution: Resolution, at: Moment): void {
     lookup.resolution = resolution;
+    lookup.heldSince = at.now;
     lookup.arrived.addresses = addressesIn(resolution.answer);
     const found = lookup.arrived.addresses.map(formatAddress);
     const what =
@@ -436,9 +438,12 @@ export class Gate {
     if (waiting.length > 0) {
       const insist = plan.addresses.some((a) => a.fate.kind === 'protect' && a.fate.insist);
       if (lookup.waitUntil === undefined) {
-        const budget = insist
-          ? this.#options.privateBudgetMs
-          : Math.max(...waiting.map((s) => (s.peer ? this.#peers.budgetMs(s.peer) : 0)));
+        const { budgetMs, privateBudgetMs } = this.#options;
+        const whole = insist ? privateBudgetMs : budgetMs;
+        const forPeers = Math.max(...waiting.map((s) => (s.peer ? this.#peers.budgetMs(s.peer) : 0)));
+        // Waiting for the key has used up some of the whole already.
+        const left = Math.max(0, later(lookup.heldSince ?? at.now, whole) - at.now);
+        const budget = insist ? left : Math.min(left, forPeers);
         lookup.waitUntil = later(at.now, budget);
         if (budget > 0) step(lookup, at, `the answer is held for ${duration(budget)} at the most`);
       }

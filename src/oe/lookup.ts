@@ -63,6 +63,8 @@ export interface Lookup extends LookupRecord {
   readonly evidenceAsked: Set<string>;
   readonly evidenceIds: Set<number>;
   plan: Plan | undefined;
+  /** When the addresses were known: from then on it is the gate that holds the answer. */
+  heldSince: Instant | undefined;
   waitUntil: Instant | undefined;
   keyWaitUntil: Instant | undefined;
   verdict: LookupVerdict | undefined;

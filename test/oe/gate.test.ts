@@ -198,6 +198,17 @@ test('a gateway that is slow to resolve holds the answer for a budget, not longe
   expect(stage.result(waiter)).toEqual([there]);
 });
 
+test('what was waited for the key is no longer there to wait for the peer: the budget is one', () => {
+  const stage = new Stage({ budgetMs: 1_500 });
+  const waiter = stage.ask(host);
+  stage.answer(host, Type.A, secure(addressSet(host, there)));
+  stage.pass(1_400);
+  stage.answer(host, Type.IPSECKEY, secure(keySet(host, [keyRecord(key(1))])));
+  expect(stage.outcomes.has(waiter)).toBe(false);
+  stage.pass(100);
+  expect(stage.result(waiter)).toEqual([there]);
+});
+
 test('a gateway by name that resolves to the host itself makes the key usable', () => {
   const stage = new Stage();
   const waiter = stage.ask(host);
