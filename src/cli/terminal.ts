@@ -11,7 +11,9 @@ export type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
 export function lookOf(stream: { isTTY?: boolean; columns?: number }, env: NodeJS.ProcessEnv): Look {
   const terminal = stream.isTTY === true;
   const colour = terminal && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
-  return { colour, width: terminal ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY };
+  // A serial console says 0 where it does not know.
+  const width = stream.columns !== undefined && stream.columns > 0 ? stream.columns : 80;
+  return { colour, width: terminal ? width : Number.POSITIVE_INFINITY };
 }
 
 export function paint(look: Look, colour: Colour, text: string): string {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { renderChecks } from '../../src/cli/doctor.ts';
 import { renderStatus } from '../../src/cli/render-status.ts';
 import { renderWhy } from '../../src/cli/render-why.ts';
-import type { Look } from '../../src/cli/terminal.ts';
+import { lookOf, type Look } from '../../src/cli/terminal.ts';
 import { nearest, printable } from '../../src/oe/text.ts';
 import { peer, sampleStatus, sampleWhy } from './samples.ts';
 
@@ -85,4 +85,10 @@ test('a word that is one slip away is found, one that is far away is not', () =>
   expect(nearest('statsu', words)).toBe('status');
   expect(nearest('lisen', words)).toBe('listen');
   expect(nearest('encrypt', words)).toBeUndefined();
+});
+
+test('a terminal that does not know its width is taken for one of 80 columns', () => {
+  expect(lookOf({ isTTY: true, columns: 0 }, {}).width).toBe(80);
+  expect(lookOf({ isTTY: true }, {}).width).toBe(80);
+  expect(lookOf({ isTTY: true, columns: 132 }, {}).width).toBe(132);
 });
