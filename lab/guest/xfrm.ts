@@ -9,12 +9,6 @@ export interface XfrmState {
   readonly mode: string;
 }
 
-export interface XfrmPolicy {
-  /** `198.18.1.2/32 → 198.18.2.10/32 out`. */
-  readonly text: string;
-  readonly priority: number;
-}
-
 /** ESP states with keys; reserved SPIs and acquires are left out. */
 export async function xfrmStates(node: Node): Promise<XfrmState[]> {
   const shown = await node.must(['ip', 'xfrm', 'state']);

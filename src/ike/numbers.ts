@@ -132,9 +132,6 @@ export const HashAlgorithm = { SHA1: 1, SHA2_256: 2, SHA2_384: 3, SHA2_512: 4, I
 /** Traffic Selector Types. */
 export const TsType = { TS_IPV4_ADDR_RANGE: 7, TS_IPV6_ADDR_RANGE: 8 } as const;
 
-/** IKEv2 Certificate Encodings. */
-export const CertEncoding = { X509_SIGNATURE: 4, HASH_AND_URL_X509: 12, RAW_PUBLIC_KEY: 15 } as const;
-
 /** IKEv2 Notify Message Types; below 16384 they are errors. */
 export const NotifyType = {
   UNSUPPORTED_CRITICAL_PAYLOAD: 1,

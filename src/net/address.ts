@@ -38,11 +38,6 @@ export function sameAddress(a: IpAddress, b: IpAddress): boolean {
   return a.family === b.family && compareOctets(a.octets, b.octets) === 0;
 }
 
-/** IPv4 before IPv6, then by value. */
-export function compareAddresses(a: IpAddress, b: IpAddress): number {
-  return a.family - b.family || compareOctets(a.octets, b.octets);
-}
-
 /** `192.0.2.1:500` or `[2001:db8::1]:500`. */
 export function formatEndpoint(endpoint: Endpoint): string {
   const text = formatAddress(endpoint.address);
@@ -56,10 +51,6 @@ export function parseEndpoint(text: string, defaultPort: number): Endpoint | und
   const address = parseAddress(match[1] ?? match[3] ?? match[5] ?? '');
   const port = Number(match[2] ?? match[4] ?? defaultPort);
   return address && port <= 0xffff ? { address, port } : undefined;
-}
-
-export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.port === b.port && sameAddress(a.address, b.address);
 }
 
 function parseV4(text: string): Uint8Array | undefined {

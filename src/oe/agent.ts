@@ -214,10 +214,10 @@ export class Agent {
         });
         return;
       case 'applied':
-        this.#applied(input.batch);
+        this.#settled(input.batch);
         return;
       case 'refused':
-        this.#refused(input.batch, input.why);
+        this.#settled(input.batch, input.why);
         return;
       case 'kernel':
         this.#kernelEvent(input.event);
@@ -402,39 +402,27 @@ export class Agent {
     this.#effects.push({ kind: 'apply', batch: id, ops });
   }
 
-  #applied(id: number): void {
+  /** The kernel's word about an `apply`; `refusal`: why it did not take it. */
+  #settled(id: number, refusal?: string): void {
     const batch = this.#batches.get(id);
     this.#batches.delete(id);
-    switch (batch?.what) {
-      case 'child':
-        this.#work.push({ to: 'endpoint', input: { kind: 'installed', child: batch.child } });
-        return;
-      case 'block':
-        for (const address of batch.addresses) this.#blocked(address, 'stands');
-        return;
-      case 'end':
-        this.#effects.push({ kind: 'stopped' });
-        return;
-      case 'other':
-      case undefined:
-        return;
-      default:
-        batch satisfies never;
+    if (refusal !== undefined) {
+      this.#count('kernelRefused');
+      this.#log({ level: 'error', event: 'kernel.refused', why: refusal });
     }
-  }
-
-  #refused(id: number, why: string): void {
-    const batch = this.#batches.get(id);
-    this.#batches.delete(id);
-    this.#count('kernelRefused');
-    this.#log({ level: 'error', event: 'kernel.refused', why });
     switch (batch?.what) {
       case 'child':
-        this.#peers.story(batch.child.peer, `the kernel refused the SA: ${why}`, this.#at);
-        this.#drop(batch.child, why, true);
+        if (refusal === undefined) {
+          this.#work.push({ to: 'endpoint', input: { kind: 'installed', child: batch.child } });
+        } else {
+          this.#peers.story(batch.child.peer, `the kernel refused the SA: ${refusal}`, this.#at);
+          this.#drop(batch.child, refusal, true);
+        }
         return;
       case 'block':
-        for (const address of batch.addresses) this.#blocked(address, 'refused');
+        for (const address of batch.addresses) {
+          this.#blocked(address, refusal === undefined ? 'stands' : 'refused');
+        }
         return;
       case 'end':
         this.#effects.push({ kind: 'stopped' });

@@ -1,5 +1,5 @@
 import { isBelow, nameOf, type NameKey } from '../dns/name.ts';
-import { formatPrefix, parsePrefix, prefixContains, type Prefix } from '../net/prefix.ts';
+import { parsePrefix, prefixContains, type Prefix } from '../net/prefix.ts';
 import type { IpAddress } from '../net/address.ts';
 
 /**
@@ -114,10 +114,6 @@ export function prefixRules(policy: Policy): { readonly prefix: Prefix; readonly
   return policy.rules.flatMap((rule) =>
     rule.match.kind === 'prefix' ? [{ prefix: rule.match.prefix, rule }] : [],
   );
-}
-
-export function describeMatch(match: Match): string {
-  return match.kind === 'prefix' ? formatPrefix(match.prefix) : match.kind;
 }
 
 function matches(match: Match, name: NameKey | undefined, address: IpAddress | undefined): boolean {

@@ -13,6 +13,7 @@ import { nameOf, octetsOfName, rootName, type NameKey } from '../../src/dns/name
 import { Type } from '../../src/dns/types.ts';
 import { concatOctets, fromHex, fromLatin1 } from '../../src/wire/octets.ts';
 import { anyMessage } from './generated.ts';
+import { queryMessage } from './query.ts';
 
 test('what is written is read back the same', () => {
   fc.assert(
@@ -258,22 +259,7 @@ function name(text: string): NameKey {
 }
 
 function query(text: string, type: number): Message {
-  return {
-    id: 1,
-    response: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    authenticData: false,
-    checkingDisabled: false,
-    rcode: 0,
-    questions: [{ name: name(text), type, class: 1 }],
-    answer: [],
-    authority: [],
-    additional: [],
-  };
+  return queryMessage({ id: 1, questions: [{ name: name(text), type, class: 1 }] });
 }
 
 function record(owner: string, type: number, rdata: Uint8Array, ttl = 300): ResourceRecord {

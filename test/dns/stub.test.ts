@@ -8,6 +8,7 @@ import type { RRset } from '../../src/dns/rrset.ts';
 import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../../src/dns/stub.ts';
 import { Ede, EdnsOption, Rcode, Type } from '../../src/dns/types.ts';
 import { concatOctets, fromHex, toLatin1 } from '../../src/wire/octets.ts';
+import { queryMessage } from './query.ts';
 
 const limits = { limitOctets: 1_232 };
 const edns = { version: 0, udpSize: 1_232, dnssecOk: false, options: [] };
@@ -302,23 +303,7 @@ function question(type: number): Message['questions'][number] {
 }
 
 function query(changes: Partial<Message>): Message {
-  return {
-    id: 7,
-    response: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    authenticData: false,
-    checkingDisabled: false,
-    rcode: 0,
-    questions: [question(Type.A)],
-    answer: [],
-    authority: [],
-    additional: [],
-    ...changes,
-  };
+  return queryMessage({ id: 7, questions: [question(Type.A)], ...changes });
 }
 
 function asked(changes: Partial<Message>): ClientQuery {

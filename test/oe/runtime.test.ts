@@ -15,6 +15,7 @@ import type { Why } from '../../src/oe/why.ts';
 import { signingDate } from '../dns/zone.ts';
 import { anchors, bob, bogusName, plainName, reply, resolverAt } from '../sim/internet.ts';
 import { policyWith, address, name } from './stage.ts';
+import { queryMessage } from '../dns/query.ts';
 
 const running: Runtime[] = [];
 
@@ -161,22 +162,9 @@ async function started(
         if (message.ok) resolve(message.value);
         else reject(message.error);
       });
-      const octets = encodeMessage({
-        id: query,
-        response: false,
-        opcode: 0,
-        authoritative: false,
-        truncated: false,
-        recursionDesired: true,
-        recursionAvailable: false,
-        authenticData: false,
-        checkingDisabled: false,
-        rcode: 0,
-        questions: [{ name: name(text), type: Type.A, class: Class.IN }],
-        answer: [],
-        authority: [],
-        additional: [],
-      });
+      const octets = encodeMessage(
+        queryMessage({ id: query, questions: [{ name: name(text), type: Type.A, class: Class.IN }] }),
+      );
       runtime.input({ kind: 'query', query, octets, limitOctets: 1_232 });
     });
   return { runtime, ask };

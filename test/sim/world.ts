@@ -13,6 +13,7 @@ import { instant, wallSeconds, type Instant, type WallSeconds } from '../../src/
 import { signingDate } from '../dns/zone.ts';
 import { anchors, reply, resolverAt, type HostSpec } from './internet.ts';
 import { SeededRandom } from './random.ts';
+import { queryMessage } from '../dns/query.ts';
 
 /** How the network between the hosts behaves. */
 export interface Network {
@@ -239,22 +240,9 @@ export class Host {
     this.#asked.set(query, { name, at: this.#world.now });
     const key = nameOf(name);
     if (key === undefined) throw new RangeError(name);
-    const octets = encodeMessage({
-      id: query & 0xffff,
-      response: false,
-      opcode: 0,
-      authoritative: false,
-      truncated: false,
-      recursionDesired: true,
-      recursionAvailable: false,
-      authenticData: false,
-      checkingDisabled: false,
-      rcode: 0,
-      questions: [{ name: key, type: Type.A, class: Class.IN }],
-      answer: [],
-      authority: [],
-      additional: [],
-    });
+    const octets = encodeMessage(
+      queryMessage({ id: query & 0xffff, questions: [{ name: key, type: Type.A, class: Class.IN }] }),
+    );
     this.#world.note(() => `${this.spec.name} asks for ${name}`);
     this.input({ kind: 'query', query, octets, limitOctets: 1_232 });
   }

@@ -18,11 +18,6 @@ export interface IkeKeys {
   readonly skPr: Uint8Array;
 }
 
-/** The output length of a PRF, which is also its key length (octets); undefined: we do not do it. */
-export function prfOctets(prf: number): number | undefined {
-  return prfs.get(prf)?.octets;
-}
-
 /** The PRF over the parts one after the other. Throws RangeError for one that we do not do, as all below. */
 export function prf(prf: number, key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   return hmac(prfOf(prf).hash, key, ...parts);

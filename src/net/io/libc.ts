@@ -98,11 +98,6 @@ export function close(fd: number): void {
   checked('close', callClose(fd), `fd ${fd}`);
 }
 
-/** Moves the calling thread, and it alone, into a fresh network namespace. Wants CAP_SYS_ADMIN. */
-export function unshareNetwork(): void {
-  checked('unshare', callUnshare(CLONE_NEWNET), 'CLONE_NEWNET');
-}
-
 /** A system call that failed; `code` is the errno's name, e.g. `EADDRINUSE`. */
 export class SystemCallError extends Error {
   readonly syscall: string;
@@ -184,7 +179,6 @@ const XFRM_POLICY_IN = 0;
 const XFRM_POLICY_OUT = 1;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
-const CLONE_NEWNET = 0x40000000;
 const SOCKADDR_IN6_OCTETS = 28;
 
 type Call = (...values: unknown[]) => number;
@@ -203,4 +197,3 @@ const callGetsockname = c('getsockname', 'int', 'int', 'void *', 'void *');
 const callSend = c('send', 'intptr_t', 'int', 'void *', 'size_t', 'int');
 const callRecv = c('recv', 'intptr_t', 'int', 'void *', 'size_t', 'int');
 const callClose = c('close', 'int', 'int');
-const callUnshare = c('unshare', 'int', 'int');
