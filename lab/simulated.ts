@@ -64,6 +64,7 @@ export function playStory(): void {
     hostKey: null,
     esp: { ipv4: true, ipv6: true },
     complaints: [],
+    notes: [],
   };
   console.log(renderStatus(statusOf(view, trafficOf(client), health), look, nowMs).trimEnd());
   head(`$ oe why ${bob.name}`);

@@ -59,12 +59,27 @@ function healthLines(status: Status, look: Look): string[] {
       health.hostKey === null ? 'none: peers that begin meet us anonymously' : printable(health.hostKey),
     ],
     ['ESP', espWords(health.esp)],
+    ['Answers', answerWords(health.counters)],
     ['Up for', duration(health.upSeconds * 1_000)],
   ]).map((line) => paint(look, 'dim', line));
+  for (const { level, sentence } of health.notes) {
+    const text = wrapped(look, printable(sentence), 2);
+    lines.push(level === 'warning' ? paint(look, 'yellow', `! ${text}`) : paint(look, 'dim', `  ${text}`));
+  }
   for (const complaint of health.complaints) {
     lines.push(paint(look, 'yellow', `! ${wrapped(look, printable(complaint), 2)}`));
   }
   return lines;
+}
+
+/** `1204, 61 % of them from the cache; 3 failed DNSSEC validation`. */
+function answerWords(counters: Readonly<Record<string, number>>): string {
+  const { answers = 0, answersFromCache = 0, answersBogus = 0, answersRefused = 0 } = counters;
+  const parts = [String(answers)];
+  if (answers > 0) parts.push(`${Math.round((100 * answersFromCache) / answers)} % of them from the cache`);
+  if (answersBogus > 0) parts.push(`${answersBogus} failed DNSSEC validation`);
+  if (answersRefused > 0) parts.push(`${answersRefused} refused by a rule`);
+  return parts.join(', ');
 }
 
 function espWords(esp: { readonly ipv4: boolean; readonly ipv6: boolean }): string {

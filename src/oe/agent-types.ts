@@ -4,6 +4,7 @@ import type { NameKey } from '../dns/name.ts';
 import type { ResolverEffect, ResolverInput } from '../dns/resolver.ts';
 import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
 import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
+import type { HealthNote } from '../health.ts';
 import type { LogEvent } from '../log.ts';
 import type { Endpoint, IpAddress } from '../net/address.ts';
 import type { Random } from '../random.ts';
@@ -88,6 +89,8 @@ export interface AgentView {
   readonly locals: readonly IpAddress[];
   readonly at: Moment;
   readonly counters: Readonly<Record<string, number>>;
+  /** What the parts of the core say of their health. */
+  readonly notes: readonly HealthNote[];
 }
 
 /** The pair of states of one SA that stands, for asking the kernel for its counters. */

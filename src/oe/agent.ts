@@ -144,6 +144,7 @@ export class Agent {
         negotiationsOpen: this.#peers.attemptCount,
         ...this.#resolver.stats,
       },
+      notes: [],
     };
   }
 
@@ -302,7 +303,15 @@ export class Agent {
       if (client.look.open === 0) this.#effects.push({ kind: 'looked', request: client.request });
       return;
     }
+    this.#countAnswer(outcome);
     this.#effects.push({ kind: 'answer', query: waiter, octets: answerOctets(client, outcome) });
+  }
+
+  #countAnswer(outcome: Outcome): void {
+    this.#count('answers');
+    if (outcome.kind === 'refuse') this.#count('answersRefused');
+    else if (outcome.resolution.verdict.status === 'bogus') this.#count('answersBogus');
+    else if (outcome.resolution.fromCache) this.#count('answersFromCache');
   }
 
   #lookup(question: Question, checkingDisabled: boolean): number {

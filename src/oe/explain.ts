@@ -15,7 +15,7 @@ import { decide } from './policy.ts';
 import {
   summarise,
   worstFirst,
-  type Health,
+  type EdgeHealth,
   type PeerState,
   type PeerStatus,
   type Status,
@@ -30,11 +30,7 @@ export interface Traffic {
 }
 
 /** What `oe status` says. `traffic` is asked under the address's text. */
-export function statusOf(
-  view: AgentView,
-  traffic: ReadonlyMap<string, Traffic>,
-  health: Omit<Health, 'counters' | 'localAddresses' | 'policyDefault'>,
-): Status {
+export function statusOf(view: AgentView, traffic: ReadonlyMap<string, Traffic>, health: EdgeHealth): Status {
   const { now } = view.at;
   const peers = [...view.peers.all()]
     .filter((p) => isNotable(p, now))
@@ -50,6 +46,7 @@ export function statusOf(
       policyDefault: view.policy.outbound,
       counters: view.counters,
       complaints: [...health.complaints, ...complaints(view)],
+      notes: [...health.notes, ...view.notes],
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { HealthNote } from '../health.ts';
 import { counted } from './text.ts';
 
 /**
@@ -48,7 +49,12 @@ export interface Health {
   readonly counters: Readonly<Record<string, number>>;
   /** Each thing that is not as it should be, as a sentence with its remedy. */
   readonly complaints: readonly string[];
+  /** What the parts say of themselves (resolvers, trust anchors, the clock), in the order in which it is shown. */
+  readonly notes: readonly HealthNote[];
 }
+
+/** What the edge knows of the agent's health; the agent itself knows the rest. */
+export type EdgeHealth = Omit<Health, 'counters' | 'localAddresses' | 'policyDefault'>;
 
 /** Worst first: what needs a look before what is well. */
 export function worstFirst(peers: readonly PeerStatus[]): PeerStatus[] {

@@ -22,7 +22,16 @@ test('THREATS A.24: hostile characters in names, reasons and stories never reach
       peer({ address: hostile, names: [hostile], state: 'clear', reason: hostile }),
       peer({ names: [hostile] }),
     ],
-    health: { ...sampleStatus.health, complaints: [hostile], upstreams: [hostile], hostKey: hostile },
+    health: {
+      ...sampleStatus.health,
+      complaints: [hostile],
+      notes: [
+        { level: 'notice', sentence: hostile },
+        { level: 'warning', sentence: hostile },
+      ],
+      upstreams: [hostile],
+      hostKey: hostile,
+    } as const,
   };
   const why = {
     ...sampleWhy,
@@ -62,6 +71,22 @@ test('THREATS A.24: whatever the text, what is printed of it cannot be obeyed by
       expect(printable(text)).not.toContain('\n');
     }),
   );
+});
+
+test('status says how many answers went out and what the parts say of their health', () => {
+  const notes = [
+    { level: 'good', sentence: 'The root key is 20326.' },
+    { level: 'warning', sentence: 'The clock is wrong.' },
+  ] as const;
+  const counters = { answers: 8, answersFromCache: 6, answersBogus: 1 };
+  const text = renderStatus(
+    { ...sampleStatus, health: { ...sampleStatus.health, notes, counters } },
+    plain,
+    now,
+  );
+  expect(text).toMatch(/^Answers +8, 75 % of them from the cache, 1 failed DNSSEC validation$/m);
+  expect(text).toMatch(/^  The root key is 20326\.$/m);
+  expect(text).toMatch(/^! The clock is wrong\.$/m);
 });
 
 test('text that is harmless is left alone', () => {

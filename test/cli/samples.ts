@@ -16,8 +16,9 @@ export const sampleStatus: Status = {
     hostKey: null,
     esp: { ipv4: true, ipv6: true },
     policyDefault: 'private-or-clear',
-    counters: { queries: 3 },
+    counters: { queries: 3, answers: 3, answersFromCache: 2 },
     complaints: [],
+    notes: [],
   },
 };
 

@@ -25,6 +25,7 @@ const health = {
   hostKey: null,
   esp: { ipv4: true, ipv6: true },
   complaints: [],
+  notes: [],
 };
 
 test('a proved peer is shown as verified by DNS, with its SPIs, its suite and its octets', () => {
@@ -133,5 +134,6 @@ function viewOf(stage: Stage): AgentView {
     locals: [],
     at: stage.at,
     counters: {},
+    notes: [],
   };
 }

@@ -93,6 +93,7 @@ test('the control API tells status and why, and refuses what is no name', async 
     hostKey: null,
     esp: { ipv4: true, ipv6: true },
     complaints: [],
+    notes: [],
   }));
   const get = async (path: string, query: string): Promise<unknown> => {
     const answer = await routes[path]?.(new URLSearchParams(query), new AbortController().signal);

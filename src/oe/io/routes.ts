@@ -1,16 +1,13 @@
 import { nameOf, type NameKey } from '../../dns/name.ts';
 import { parseAddress, type IpAddress } from '../../net/address.ts';
 import { statusOf, whyAddress, whyName } from '../explain.ts';
-import type { Health } from '../status.ts';
+import type { EdgeHealth } from '../status.ts';
 import { printable } from '../text.ts';
 import type { ControlAnswer, ControlRoutes } from './control.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the control API answers. `health` is what the edge knows of itself. */
-export function controlRoutes(
-  runtime: Runtime,
-  health: () => Omit<Health, 'counters' | 'localAddresses' | 'policyDefault'>,
-): ControlRoutes {
+export function controlRoutes(runtime: Runtime, health: () => EdgeHealth): ControlRoutes {
   return {
     '/v1/status': async () => {
       const traffic = await runtime.traffic();

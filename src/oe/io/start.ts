@@ -179,6 +179,7 @@ async function start(
     hostKey: hostKey ?? null,
     esp: { ipv4: capabilities.esp4.available, ipv6: capabilities.esp6.available },
     complaints,
+    notes: [],
   }));
   return {
     listening: listener.endpoints,
