@@ -5,7 +5,8 @@ import { Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { Forwarding } from './forwarding.ts';
 import { before, changing, covers, exampleWorld, servfail, without } from './scenes.ts';
 import type { SignedWorld } from './zone.ts';
-import { address, dsRdata, key, signingDate, signingKey, wire } from './zone.ts';
+import { dsRdata, signingKey } from './signing.ts';
+import { address, key, signingDate, wire } from './zone.ts';
 
 const cut = ['NSEC', 'NSEC3', 'opt-out'] as const;
 const parent = {

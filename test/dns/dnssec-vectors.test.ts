@@ -13,7 +13,8 @@ import { wallSeconds } from '../../src/time.ts';
 import { concatOctets, fromBase64, fromHex, toHex } from '../../src/wire/octets.ts';
 import { decoded, Reader } from '../../src/wire/reader.ts';
 import { encoded } from '../../src/wire/writer.ts';
-import { address, dnskeyRdata, key, wire } from './zone.ts';
+import { dnskeyRdata } from './signing.ts';
+import { address, key, wire } from './zone.ts';
 
 const p256 = 'GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==';
 const p384 =

@@ -8,7 +8,8 @@ import { Class, Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { instant, wallSeconds } from '../../src/time.ts';
 import { concatOctets } from '../../src/wire/octets.ts';
 import { before, exampleWorld, servfail } from './scenes.ts';
-import { address, dnskeyRdata, key } from './zone.ts';
+import { dnskeyRdata } from './signing.ts';
+import { address, key } from './zone.ts';
 
 test('THREATS B: of the keys of a zone 32 are looked at', () => {
   const others = (count: number): Uint8Array[] =>
