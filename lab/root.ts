@@ -38,6 +38,19 @@ const recipe = {
       'nftables',
       'busybox-static',
     ],
+    // Name servers and resolvers of other makes, each with its own signer, to compare verdicts and speed with.
+    ...[
+      'bind9',
+      'knot',
+      'knot-dnsutils',
+      'knot-dnssecutils',
+      'ldnsutils',
+      'knot-resolver',
+      'dnsmasq-base',
+      'dnsperf',
+    ],
+    // Programs that must work through the stub.
+    ...['git', 'openssh-client', 'openssh-server'],
     // What the pinned Node is linked with, and what strongSwan's unpacked programs are.
     ...['libatomic1', 'libstdc++6', 'libgmp10', 'libcap2', 'libsystemd0', 'openssl', 'strace'],
   ],
