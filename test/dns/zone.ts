@@ -59,11 +59,29 @@ export interface ZoneSpec {
   readonly ttl?: number;
   /** SOA MINIMUM, seconds. */
   readonly minimum?: number;
-  /** DS digest type in the parent. */
-  readonly digest?: number;
+  /** DS digest types in the parent, SHA-256 where nothing else is said. */
+  readonly digests?: readonly number[];
   /** Flags and protocol of its DNSKEY, 257 and 3 where nothing else is said. */
   readonly keyFlags?: number;
   readonly keyProtocol?: number;
+  /** Instead of one key that signs everything. */
+  readonly keys?: readonly KeySpec[];
+  /** Addresses of its name server, for {@link SignedWorld.serve} and the referrals to it. */
+  readonly servers?: readonly string[];
+}
+
+/** One of several keys of a zone. */
+export interface KeySpec {
+  /** Tells keys of one zone apart, for {@link Spoiled.onlyKey}. */
+  readonly id: string;
+  readonly algorithm: number;
+  readonly flags?: number;
+  readonly protocol?: number;
+  readonly signs: 'keys' | 'rest' | 'all' | 'nothing';
+  /** It is not in the DNSKEY RRset. */
+  readonly unpublished?: boolean;
+  /** The parent has a DS of it; where nothing is said, of those that sign the keys. */
+  readonly inParent?: boolean;
 }
 
 /** How a signature is to be made wrong; what is left out stays as it should be. */
@@ -82,6 +100,10 @@ export interface Spoiled {
   readonly keyOf?: string;
   /** One bit of the signature is turned round. */
   readonly flipped?: boolean;
+  /** So many wrong signatures stand before the true one. */
+  readonly forged?: number;
+  /** Only the signature by this key of the zone is made wrong. */
+  readonly onlyKey?: string;
 }
 
 /** Names, types and RDATA of a world; asks and answers in real messages. */
@@ -205,6 +227,49 @@ export class SignedWorld {
     return encodeMessage({ ...reply, truncated: true, answer: [], authority: [] });
   }
 
+  /** Addresses of servers and the zones that each of them has. */
+  get servers(): ReadonlyMap<string, readonly NameKey[]> {
+    const servers = new Map<string, NameKey[]>();
+    for (const zone of this.#zones.values())
+      for (const server of zone.servers) servers.set(server, [...(servers.get(server) ?? []), zone.name]);
+    return servers;
+  }
+
+  /** What a server says that has authority for `zones` alone: its data, a denial, or a referral (RFC 1034 §4.3.2). */
+  serve(
+    zones: readonly NameKey[],
+    question: Question,
+    dnssecOk = true,
+  ): Pick<Message, 'rcode' | 'authoritative' | 'answer' | 'authority' | 'additional'> {
+    const { name, type } = question;
+    const holders = zones.filter((z) => isBelow(name, z)).sort((a, b) => b.length - a.length);
+    // Of DS the parent's side speaks, where it is here (RFC 4035 §3.1.4.1).
+    const zone = this.#zones.get(
+      (type === Type.DS && holders[0] === name && holders[1]) || (holders[0] ?? name),
+    );
+    if (!zone || holders.length === 0)
+      return { rcode: Rcode.REFUSED, authoritative: false, answer: [], authority: [], additional: [] };
+    const cut = zone.cutAbove(name, type);
+    const wanted = wantedWith(dnssecOk);
+    if (cut === undefined) {
+      const { rcode, answer, authority } = zone.answer(name, type);
+      return {
+        rcode,
+        authoritative: true,
+        answer: onceEach(answer.filter(wanted)),
+        authority: onceEach(authority.filter(wanted)),
+        additional: [],
+      };
+    }
+    const authority = onceEach(zone.referral(cut).filter(wanted));
+    const hosts = authority.filter((r) => r.type === Type.NS).map((r) => targetOf(r.rdata));
+    const additional = hosts
+      .filter((host) => isBelow(host, zone.name))
+      .flatMap((host) => [Type.A, Type.AAAA].flatMap((t) => this.#holder(host, t).answer(host, t).answer))
+      .filter((r) => r.type === Type.A || r.type === Type.AAAA);
+    return { rcode: Rcode.NOERROR, authoritative: false, answer: [], authority, additional };
+  }
+
   /** The sections of the answer. */
   resolve(question: Question, dnssecOk = true): Pick<Message, 'rcode' | 'answer' | 'authority'> {
     const answer: ResourceRecord[] = [];
@@ -219,14 +284,12 @@ export class SignedWorld {
       rcode = part.rcode;
       at = this.chases ? part.target : undefined;
     }
-    const wanted = (r: ResourceRecord): boolean =>
-      dnssecOk || ![Type.RRSIG, Type.NSEC, Type.NSEC3].includes(r.type as 46);
-    const once = <T extends ResourceRecord>(records: T[]): T[] => [
-      ...new Map(
-        records.filter(wanted).map((r) => [`${r.type} ${r.owner} ${toLatin1(r.rdata)}`, r]),
-      ).values(),
-    ];
-    return { rcode, answer: once(answer), authority: once(authority) };
+    const wanted = wantedWith(dnssecOk);
+    return {
+      rcode,
+      answer: onceEach(answer.filter(wanted)),
+      authority: onceEach(authority.filter(wanted)),
+    };
   }
 
   /** The zone that has authority over an RRset: for DS, that above the cut. */
@@ -254,6 +317,15 @@ export class SignedWorld {
   }
 }
 
+/** DNSSEC's own records go only to those who ask for them. */
+function wantedWith(dnssecOk: boolean): (record: ResourceRecord) => boolean {
+  return (r) => dnssecOk || ![Type.RRSIG, Type.NSEC, Type.NSEC3].includes(r.type as 46);
+}
+
+function onceEach(records: readonly ResourceRecord[]): ResourceRecord[] {
+  return [...new Map(records.map((r) => [`${r.type} ${r.owner} ${toLatin1(r.rdata)}`, r])).values()];
+}
+
 interface Part {
   readonly rcode: number;
   readonly answer: readonly ResourceRecord[];
@@ -274,9 +346,12 @@ interface Denier {
 
 class Zone {
   readonly name: NameKey;
+  /** The first of its keys. */
   readonly key: SigningKey;
   readonly ds: readonly Uint8Array[];
+  readonly servers: readonly string[];
   readonly #spec: ZoneSpec;
+  readonly #keys: readonly { readonly spec: KeySpec; readonly key: SigningKey }[];
   readonly #sets = new Map<NameKey, Map<number, Records>>();
   /** Names of delegated zones; whether they are signed. */
   readonly #cuts = new Map<NameKey, boolean>();
@@ -288,10 +363,27 @@ class Zone {
   constructor(spec: ZoneSpec) {
     this.#spec = spec;
     this.name = key(spec.name);
-    this.key = signingKey(spec.name, spec.algorithm ?? Algorithm.ED25519, spec.keyFlags, spec.keyProtocol);
-    const digest = spec.digest ?? Digest.SHA256;
+    this.servers = spec.servers ?? [];
+    const only: KeySpec = { id: '', algorithm: spec.algorithm ?? Algorithm.ED25519, signs: 'all' };
+    this.#keys = (spec.keys ?? [only]).map((k) => ({
+      spec: k,
+      key: signingKey(
+        `${spec.name}${k.id === '' ? '' : `#${k.id}`}`,
+        k.algorithm,
+        k.flags ?? spec.keyFlags,
+        k.protocol ?? spec.keyProtocol,
+      ),
+    }));
+    const [first] = this.#keys;
+    if (!first) throw new Error(`${spec.name} has no key`);
+    this.key = first.key;
+    const inParent = this.#keys.filter((k) => k.spec.inParent ?? ['keys', 'all'].includes(k.spec.signs));
     this.ds = spec.signed
-      ? [dsRdata(this.key, digest, dsDigest(digest, this.name, this.key.rdata) ?? new Uint8Array(20))]
+      ? inParent.flatMap(({ key: k }) =>
+          (spec.digests ?? [Digest.SHA256]).map((digest) =>
+            dsRdata(k, digest, dsDigest(digest, this.name, k.rdata) ?? new Uint8Array(20)),
+          ),
+        )
       : [];
     const server = wire(spec.name === '.' ? 'ns' : `ns.${spec.name}`);
     const minimum = encoded((w) => {
@@ -299,12 +391,41 @@ class Zone {
     });
     this.add(this.name, Type.SOA, concatOctets(server, server, minimum));
     this.add(this.name, Type.NS, server);
-    if (spec.signed) this.add(this.name, Type.DNSKEY, this.key.rdata);
+    if (spec.signed) {
+      for (const { key: k, spec: keySpec } of this.#keys)
+        if (!keySpec.unpublished) this.add(this.name, Type.DNSKEY, k.rdata);
+    }
+    const host = decoded(server, readPlainName);
+    for (const text of this.servers) {
+      const octets = address(text);
+      if (host.ok) this.add(host.value, octets.length === 4 ? Type.A : Type.AAAA, octets);
+    }
+  }
+
+  get nameServers(): readonly Uint8Array[] {
+    return this.#sets.get(this.name)?.get(Type.NS)?.rdatas ?? [];
+  }
+
+  /** The highest delegation at or above `name`; of a DS the delegation itself is not below it. */
+  cutAbove(name: NameKey, type: number): NameKey | undefined {
+    for (let labels = labelCount(this.name) + 1; labels <= labelCount(name); labels++) {
+      const at = ancestorOf(name, labels);
+      if (at === name && type === Type.DS) return undefined;
+      if (this.#sets.get(at)?.has(Type.NS)) return at;
+    }
+    return undefined;
+  }
+
+  /** NS of a delegation, with its DS or the proof that there is none (RFC 4035 §3.1.4). */
+  referral(cut: NameKey): ResourceRecord[] {
+    const ds = this.#records(cut, Type.DS, cut);
+    const proof = ds.length > 0 ? ds : this.#noData(cut);
+    return [...this.#records(cut, Type.NS, cut), ...proof];
   }
 
   delegate(child: Zone): void {
     this.#cuts.set(child.name, child.ds.length > 0);
-    this.add(child.name, Type.NS, octetsOfName(child.name));
+    for (const server of child.nameServers) this.add(child.name, Type.NS, server);
     for (const ds of child.ds) this.add(child.name, Type.DS, ds);
   }
 
@@ -411,32 +532,51 @@ class Zone {
       rdata,
     });
     const signed = rdatas.map((rdata) => record(type, rdata));
-    // A parent does not sign the NS of a delegation (RFC 4035 §2.2).
-    const spoiled = this.#spoiled.get(cacheKey) ?? this.#spoiledAll;
-    if (this.#spec.signed && !(type === Type.NS && this.#cuts.has(owner)) && spoiled?.missing !== true) {
-      signed.push(record(Type.RRSIG, this.#rrsig(owner, type, ttl, rdatas, spoiled ?? {})));
-    }
+    for (const rdata of this.#signatures(owner, type, ttl, rdatas)) signed.push(record(Type.RRSIG, rdata));
     this.#signed.set(cacheKey, signed);
     return signed;
   }
 
-  #rrsig(owner: NameKey, type: number, ttl: number, rdatas: readonly Uint8Array[], how: Spoiled): Uint8Array {
+  #signatures(owner: NameKey, type: number, ttl: number, rdatas: readonly Uint8Array[]): Uint8Array[] {
+    // A parent does not sign the NS of a delegation (RFC 4035 §2.2).
+    if (!this.#spec.signed || (type === Type.NS && owner !== this.name)) return [];
+    const spoiled = this.#spoiled.get(`${type} ${owner}`) ?? this.#spoiledAll;
+    return this.#keys.flatMap(({ key: by, spec }) => {
+      if (spec.signs !== 'all' && spec.signs !== (type === Type.DNSKEY ? 'keys' : 'rest')) return [];
+      const how = spoiled?.onlyKey === undefined || spoiled.onlyKey === spec.id ? spoiled : undefined;
+      if (how?.missing) return [];
+      const good = this.#rrsig(owner, type, ttl, rdatas, how ?? {}, by);
+      const forged = Array.from({ length: how?.forged ?? 0 }, (_, i) =>
+        good.with(-1, (good.at(-1) ?? 0) ^ 1 ^ (i << 1)),
+      );
+      return [...forged, good];
+    });
+  }
+
+  #rrsig(
+    owner: NameKey,
+    type: number,
+    ttl: number,
+    rdatas: readonly Uint8Array[],
+    how: Spoiled,
+    by: SigningKey,
+  ): Uint8Array {
     const signer = how.signer === undefined ? this.name : key(how.signer);
     const labels = how.labels ?? ownerLabels(owner);
     const originalTtl = how.originalTtl ?? ttl;
     const fixed = encoded((w) => {
       w.u16(how.typeCovered ?? type);
-      w.u8(how.algorithm ?? this.key.algorithm);
+      w.u8(how.algorithm ?? by.algorithm);
       w.u8(labels);
       w.u32(originalTtl);
       w.u32((how.expiration ?? monthAfter) >>> 0);
       w.u32((how.inception ?? dayBefore) >>> 0);
-      w.u16(how.keyTag ?? this.key.tag);
+      w.u16(how.keyTag ?? by.tag);
     });
     const set = { owner, type, class: Class.IN, ttl, rdatas: canonicalRdatas(type, rdatas), signatures: [] };
     const data = signedOctets(set, { fixed, signer, labels, originalTtl });
-    const by = how.keyOf === undefined ? this.key : signingKey(how.keyOf, this.key.algorithm);
-    const signature = by.sign(data).slice();
+    const maker = how.keyOf === undefined ? by : signingKey(how.keyOf, by.algorithm);
+    const signature = maker.sign(data).slice();
     if (how.flipped) signature[9] = (signature[9] ?? 0) ^ 1;
     return concatOctets(fixed, octetsOfName(signer), signature);
   }
@@ -450,7 +590,7 @@ class Zone {
       ttl,
       rdata,
     });
-    const signature = this.#rrsig(owner, type, ttl, rdatas, {});
+    const signature = this.#rrsig(owner, type, ttl, rdatas, {}, this.key);
     return [...rdatas.map((rdata) => record(type, rdata)), record(Type.RRSIG, signature)];
   }
 
