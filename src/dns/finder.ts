@@ -20,8 +20,11 @@ export interface Server {
 export type FinderEffect =
   /** Send it from a fresh random port (UDP) or over a connection; replies come back under the same number. */
   | { readonly kind: 'ask'; readonly ask: number; readonly server: Server; readonly octets: Uint8Array }
-  /** No reply to `ask` is wanted any longer: its socket can go. */
-  | { readonly kind: 'release'; readonly ask: number };
+  /**
+   * No reply to `ask` is wanted any longer: its socket can go. `keepMs`: how long the server lets its connection stand
+   * idle, where it said so (RFC 7828 §3.2.2).
+   */
+  | { readonly kind: 'release'; readonly ask: number; readonly keepMs?: number };
 
 /** Where effects go, in order: an array of these or of a wider kind. */
 export interface EffectSink {
@@ -47,6 +50,8 @@ export interface Exchange {
 export interface Asked {
   readonly question: Question;
   readonly server: Server;
+  /** How it is on its way now: over TCP after truncation, for example. */
+  readonly transport: Transport;
   /** Who wants the outcome. */
   readonly finder: Finder;
 }
@@ -86,6 +91,10 @@ export interface AskRequest {
   /** RD and CD: set towards resolvers, clear towards authoritative servers. */
   readonly toResolver: boolean;
   readonly finder: Finder;
+  /** Without EDNS, as after FORMERR (RFC 6891 §7): then there is no DNSSEC either. */
+  readonly plain?: boolean;
+  /** Milliseconds after which the outcome is `silent`; absent: as the server's round trip suggests. */
+  readonly patienceMs?: number;
 }
 
 /** The part of `asks.ts` that finders use. */
@@ -96,6 +105,8 @@ export interface AskDoor {
   cancel(asked: Asked, effects: EffectSink): void;
   /** Smoothed round trip of a server in ms, or undefined where it has not been asked. */
   roundTripMs(server: Server): number | undefined;
+  /** Milliseconds after which a reply of the server is late. */
+  waitMs(server: Server, toResolver: boolean): number;
   /** Outcomes `silent` in a row. */
   silences(server: Server): number;
 }
