@@ -6,7 +6,7 @@ import { decodeMessage, encodeOpt, HeaderBit, type EdnsOptionData, type Question
 import { readPlainName } from './name.ts';
 import type { Resolution } from './resolver.ts';
 import type { RRset } from './rrset.ts';
-import { Class, EdnsOption, Rcode, Type } from './types.ts';
+import { Class, Ede, EdnsOption, Rcode, Type } from './types.ts';
 
 /** A client's question and how it wants the answer. */
 export interface ClientQuery {
@@ -111,6 +111,20 @@ export function encodeRefusal(
   return encodeResponse(query, limits, { rcode, secure: false, answer: [], authority: [], ede });
 }
 
+/**
+ * The answer to a client that asks too much, or that may not ask (see `clients.ts`): `truncate` says TC and nothing
+ * else, `refuse` is REFUSED with EDE 18. Undefined for what gets no answer at all.
+ */
+export function turnedAway(octets: Uint8Array, how: 'truncate' | 'refuse'): Uint8Array | undefined {
+  const decoded = decodeQuery(octets);
+  if (decoded.kind === 'drop') return undefined;
+  if (decoded.kind === 'error') return decoded.octets;
+  const limits = { limitOctets: leastUdpOctets };
+  if (how === 'truncate') return writeResponse(decoded.query, limits, nothing, HeaderBit.TC);
+  const ede = { code: Ede.PROHIBITED, text: 'this resolver answers only clients that it is told of' };
+  return encodeRefusal(decoded.query, Rcode.REFUSED, ede, limits);
+}
+
 const opcodeMask = 0x7800;
 
 interface Response {
@@ -120,6 +134,14 @@ interface Response {
   readonly authority: readonly RRset[];
   readonly ede: { readonly code: number; readonly text: string } | undefined;
 }
+
+const nothing: Response = {
+  rcode: Rcode.NOERROR,
+  secure: false,
+  answer: [],
+  authority: [],
+  ede: undefined,
+};
 
 function encodeResponse(query: ClientQuery, limits: AnswerLimits, response: Response): Uint8Array {
   const limit = limitFor(query, limits.limitOctets);
@@ -247,10 +269,6 @@ function errorFor(id: number, flags: number, rcode: number): DecodedQuery {
 }
 
 function errorTo(query: ClientQuery, rcode: number): DecodedQuery {
-  const octets = encodeResponse(
-    query,
-    { limitOctets: leastUdpOctets },
-    { rcode, secure: false, answer: [], authority: [], ede: undefined },
-  );
+  const octets = encodeResponse(query, { limitOctets: leastUdpOctets }, { ...nothing, rcode });
   return { kind: 'error', octets };
 }

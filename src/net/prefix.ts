@@ -30,8 +30,11 @@ export function formatPrefix(prefix: Prefix): string {
 
 export function prefixContains(prefix: Prefix, address: IpAddress): boolean {
   if (prefix.address.family !== address.family) return false;
-  const masked = maskedTo(address.octets, prefix.length);
-  return masked.every((o, i) => o === prefix.address.octets[i]);
+  const whole = prefix.length >> 3;
+  const differs = (i: number): number => (prefix.address.octets[i] ?? 0) ^ (address.octets[i] ?? 0);
+  for (let i = 0; i < whole; i++) if (differs(i) !== 0) return false;
+  const bits = prefix.length & 7;
+  return bits === 0 || differs(whole) >> (8 - bits) === 0;
 }
 
 function maskedTo(octets: Uint8Array, length: number): Uint8Array {

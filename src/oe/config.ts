@@ -1,4 +1,5 @@
 import { parseAddress, type Endpoint, type IpAddress } from '../net/address.ts';
+import type { Prefix } from '../net/prefix.ts';
 import type { WallSeconds } from '../time.ts';
 import { defaultPolicy, type Policy } from './policy.ts';
 
@@ -6,6 +7,15 @@ import { defaultPolicy, type Policy } from './policy.ts';
 export interface Config {
   readonly dns: {
     readonly listen: readonly Endpoint[];
+    /** Who may ask, beside this host itself. */
+    readonly allow: readonly Prefix[];
+    /** Answers over UDP per second for one client of `allow`; 0: no limit. */
+    readonly rateLimit: number;
+    /**
+     * The NAT64 prefix with which addresses are made for hosts that have only IPv4 ones (RFC 6147): `auto` asks the
+     * network for it (RFC 7050).
+     */
+    readonly dns64: 'auto' | 'off' | Prefix;
     /** Undefined: learned from the system's resolv.conf. */
     readonly upstreams: readonly Endpoint[] | undefined;
     readonly resolvConf: string;
@@ -62,6 +72,9 @@ export const defaultConfig: Config = {
       { address: literal('127.0.0.1'), port: 53 },
       { address: literal('::1'), port: 53 },
     ],
+    allow: [],
+    rateLimit: 500,
+    dns64: 'auto',
     upstreams: undefined,
     resolvConf: '/etc/resolv.conf',
     hostsFile: '/etc/hosts',

@@ -85,7 +85,7 @@ test('status says how many answers went out and what the parts say of their heal
     now,
   );
   expect(text).toMatch(/^Answers +8, 75 % of them from the cache, 1 failed DNSSEC validation$/m);
-  expect(text).toMatch(/^  The root key is 20326\.$/m);
+  expect(text).toMatch(/^ {2}The root key is 20326\.$/m);
   expect(text).toMatch(/^! The clock is wrong\.$/m);
 });
 

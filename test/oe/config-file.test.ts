@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { formatEndpoint } from '../../src/net/address.ts';
+import { formatPrefix } from '../../src/net/prefix.ts';
 import { defaultConfig } from '../../src/oe/config.ts';
 import { loadConfig, readConfig } from '../../src/oe/io/config-file.ts';
 
@@ -19,6 +20,9 @@ test('everything that can be set is read', () => {
   const read = readConfig(`
 [dns]
 listen = ["198.18.1.2", "[2001:2::1]:5353"]
+allow = ["198.18.0.0/15", "2001:2::5"]
+rate-limit = 50
+dns64 = "64:ff9b::/96"
 upstreams = ["198.18.9.9"]
 hosts-file = "/etc/oe/hosts"
 validation-date = 2026-01-31T12:00:00Z
@@ -45,6 +49,9 @@ level = "debug"
   if (!read.ok) throw new Error(JSON.stringify(read.problems));
   const { config } = read;
   expect(config.dns.listen.map(formatEndpoint)).toEqual(['198.18.1.2:53', '[2001:2::1]:5353']);
+  expect(config.dns.allow.map(formatPrefix)).toEqual(['198.18.0.0/15', '2001:2::5/128']);
+  expect(config.dns.rateLimit).toBe(50);
+  expect(typeof config.dns.dns64 === 'object' && formatPrefix(config.dns.dns64)).toBe('64:ff9b::/96');
   expect(config.dns.upstreams?.map(formatEndpoint)).toEqual(['198.18.9.9:53']);
   expect(config.dns.hostsFile).toBe('/etc/oe/hosts');
   expect(config.dns.validationDate).toBe(Date.UTC(2026, 0, 31, 12) / 1_000);
@@ -56,6 +63,21 @@ level = "debug"
   ]);
   expect(config.policy.outbound).toBe('clear-or-private');
   expect(config.paths).toEqual({ ...defaultConfig.paths, runDirectory: '/tmp/oe' });
+});
+
+test('a NAT64 prefix has one of the lengths of RFC 6052 §2.2, and who may ask is told by address', () => {
+  for (const text of [
+    'dns64 = "64:ff9b::/95"',
+    'dns64 = "yes"',
+    'allow = ["everybody"]',
+    'rate-limit = -1',
+  ]) {
+    expect([text, readConfig(`[dns]\n${text}`)]).toMatchObject([
+      text,
+      { ok: false, problems: [{ line: 2 }] },
+    ]);
+  }
+  expect(readConfig('[dns]\ndns64 = "off"')).toMatchObject({ ok: true, config: { dns: { dns64: 'off' } } });
 });
 
 test('without a word /etc/hosts is read, and with an empty one no hosts file is', () => {
@@ -101,8 +123,7 @@ test('a setting that belongs to another table is told with its line, and where i
     {
       line: 7,
       problem: 'dns.a is not a setting of oe.',
-      remedy:
-        'Settings here are listen, upstreams, resolv-conf, hosts-file, trust-anchor-file, validation-date.',
+      remedy: expect.stringMatching(/^Settings here are listen, allow, .*, validation-date\b/) as string,
     },
     { line: 8, problem: 'dns.listn is not a setting of oe.', remedy: 'Did you mean listen?' },
   ]);

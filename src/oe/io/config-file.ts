@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
 import { Exit, OeError, messageOf } from '../../errors.ts';
+import { nat64Prefix } from '../../dns/dns64.ts';
 import { parseAddress, parseEndpoint } from '../../net/address.ts';
+import { parsePrefix } from '../../net/prefix.ts';
 import { wallSeconds } from '../../time.ts';
 import { defaultConfig, describeProblems, type Config, type ConfigProblem } from '../config.ts';
 import { groups, parseMatch, type Rule } from '../policy.ts';
@@ -84,6 +86,18 @@ const EndpointText = v.pipe(
   v.string(),
   v.check((t) => parseEndpoint(t, 53) !== undefined),
 );
+const PrefixText = v.pipe(
+  v.string(),
+  v.check((t) => parsePrefix(t) !== undefined),
+);
+const Dns64 = v.union([
+  v.picklist(['auto', 'off']),
+  v.pipe(
+    v.string(),
+    v.check((t) => nat64Prefix(t) !== undefined),
+  ),
+]);
+const Rate = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000));
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const PathText = v.pipe(v.string(), v.regex(/^\//));
 const PathOrNone = v.union([PathText, v.literal('')]);
@@ -94,6 +108,9 @@ const Schema = v.object({
   dns: v.optional(
     v.object({
       listen: v.optional(v.array(EndpointText)),
+      allow: v.optional(v.array(PrefixText)),
+      'rate-limit': v.optional(Rate),
+      dns64: v.optional(Dns64),
       upstreams: v.optional(v.pipe(v.array(EndpointText), v.minLength(1))),
       'resolv-conf': v.optional(PathText),
       'hosts-file': v.optional(PathOrNone),
@@ -151,6 +168,15 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'dns.listen': [
     'a list of addresses, with the port where it is not 53',
     'listen = ["127.0.0.1:53", "[::1]:53"]',
+  ],
+  'dns.allow': [
+    'a list of addresses and prefixes that may ask, beside this host itself',
+    'allow = ["192.0.2.0/24", "2001:db8::/64"]',
+  ],
+  'dns.rate-limit': ['a whole number of answers per second, 0 for no limit', 'rate-limit = 500'],
+  'dns.dns64': [
+    'auto, off or an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits',
+    'dns64 = "auto" or dns64 = "64:ff9b::/96"',
   ],
   'dns.upstreams': ['a list of at least one resolver address', 'upstreams = ["9.9.9.9"]'],
   'dns.resolv-conf': ['an absolute path', 'resolv-conf = "/etc/resolv.conf"'],
@@ -294,6 +320,11 @@ function keyParts(text: string): string[] {
   return text.split('.').map((part) => part.trim().replaceAll(/^["']|["']$/g, ''));
 }
 
+function dns64Of(text: string | undefined): Config['dns']['dns64'] | undefined {
+  if (text === 'auto' || text === 'off') return text;
+  return text === undefined ? undefined : nat64Prefix(text);
+}
+
 function configOf(read: v.InferOutput<typeof Schema>): Config {
   const base = defaultConfig;
   const date = read.dns?.['validation-date'];
@@ -308,6 +339,9 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
   return {
     dns: {
       listen: endpoints(read.dns?.listen) ?? base.dns.listen,
+      allow: read.dns?.allow?.flatMap((t) => parsePrefix(t) ?? []) ?? base.dns.allow,
+      dns64: dns64Of(read.dns?.dns64) ?? base.dns.dns64,
+      rateLimit: read.dns?.['rate-limit'] ?? base.dns.rateLimit,
       upstreams: endpoints(read.dns?.upstreams),
       resolvConf: read.dns?.['resolv-conf'] ?? base.dns.resolvConf,
       hostsFile: hostsFile === '' ? undefined : hostsFile,
