@@ -44,6 +44,8 @@ export interface Exchange {
   reply: Reply | undefined;
   /** Who gave the reply. */
   from: Origin | undefined;
+  /** Short sentences of what was asked of whom and what came of it, for `oe dig`; the first few dozen. */
+  readonly trace?: readonly string[];
 }
 
 /** One question to one server: made by {@link Asks}, and known by its identity to the finder that asked. */
