@@ -24,19 +24,37 @@ export interface OwnedNsec extends Nsec {
   readonly owner: NameKey;
 }
 
-/** Proofs with NSEC (RFC 4035 §5.4, RFC 6840 §4). */
-export function nsecProof(zone: NameKey, records: readonly OwnedNsec[]): DenialProof {
-  // One that leads out of the zone could span names that the zone has no say in.
-  const usable = records.filter((n) => isBelow(n.owner, zone) && isBelow(n.next, zone));
-
+/** Where proofs find their NSEC: in one message, or among those kept from many. All are of one zone. */
+export interface NsecSource {
+  /** The record of this very owner. */
+  at(name: NameKey): OwnedNsec | undefined;
   /** The record whose span holds `name`, so that there is no such name, if it may speak about it. */
-  function spanOf(name: NameKey): OwnedNsec | undefined {
-    return usable.find((n) => isWithin(n, zone, name) && !(isBelow(name, n.owner) && endsTheZone(n.types)));
-  }
+  over(name: NameKey): OwnedNsec | undefined;
+}
 
-  function matching(name: NameKey): OwnedNsec | undefined {
-    return usable.find((n) => n.owner === name);
-  }
+/** Proofs with the NSEC of a message. */
+export function nsecProof(zone: NameKey, records: readonly OwnedNsec[]): DenialProof {
+  const usable = records.filter((n) => staysInZone(n, zone));
+  return nsecProofFrom(zone, {
+    at: (name) => usable.find((n) => n.owner === name),
+    over: (name) => usable.find((n) => denies(n, zone, name)),
+  });
+}
+
+/** One that leads out of the zone could span names that the zone has no say in. */
+export function staysInZone(n: OwnedNsec, zone: NameKey): boolean {
+  return isBelow(n.owner, zone) && isBelow(n.next, zone);
+}
+
+/** The span of `n` holds `name`, and `n` may speak about it (RFC 6840 §4.1). */
+export function denies(n: OwnedNsec, zone: NameKey, name: NameKey): boolean {
+  return isWithin(n, zone, name) && !(isBelow(name, n.owner) && endsTheZone(n.types));
+}
+
+/** Proofs with NSEC (RFC 4035 §5.4, RFC 6840 §4). */
+export function nsecProofFrom(zone: NameKey, source: NsecSource): DenialProof {
+  const matching = (name: NameKey): OwnedNsec | undefined => source.at(name);
+  const spanOf = (name: NameKey): OwnedNsec | undefined => source.over(name);
 
   function unproved(name: NameKey, type: number): Denial {
     return {

@@ -30,14 +30,34 @@ export interface OwnedNsec3 extends Nsec3 {
   readonly owner: NameKey;
 }
 
-interface Span extends Nsec3 {
+/** An NSEC3 that can be used, with the hash that its owner's first label stands for. */
+export interface Span extends OwnedNsec3 {
   readonly hash: Uint8Array;
 }
 
-/** Proofs with NSEC3 (RFC 5155 §8). */
+/** Where proofs find their NSEC3: in one message, or among those kept from many. All have the same parameters. */
+export interface Nsec3Source {
+  readonly parameters: Pick<Nsec3, 'salt' | 'iterations'> | undefined;
+  /** The record of this very hash. */
+  at(hash: Uint8Array): Span | undefined;
+  /** The record whose span holds the hash. */
+  over(hash: Uint8Array): Span | undefined;
+}
+
+/** Proofs with the NSEC3 of a message. */
 export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget: Budget): DenialProof {
   const usable = usableSpans(zone, records);
-  const first = usable[0];
+  const source: Nsec3Source = {
+    parameters: usable[0],
+    at: (hash) => usable.find((s) => sameOctets(s.hash, hash)),
+    over: (hash) => usable.find((s) => isWithin(s, hash)),
+  };
+  return nsec3ProofFrom(zone, source, budget);
+}
+
+/** Proofs with NSEC3 (RFC 5155 §8). */
+export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: Budget): DenialProof {
+  const first = source.parameters;
   const hashes = new Map<NameKey, Uint8Array | undefined>();
 
   function hashOf(name: NameKey): Uint8Array | undefined {
@@ -50,12 +70,12 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
 
   function matching(name: NameKey): Span | undefined {
     const hash = hashOf(name);
-    return hash && usable.find((s) => sameOctets(s.hash, hash));
+    return hash && source.at(hash);
   }
 
   function covering(name: NameKey): Span | undefined {
     const hash = hashOf(name);
-    return hash && usable.find((s) => isWithin(s, hash));
+    return hash && source.over(hash);
   }
 
   /**
@@ -131,7 +151,7 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
 }
 
 /** Those with a known hash and flags (§8.1, §8.2), of the zone itself, and with the parameters of the first. */
-function usableSpans(zone: NameKey, records: readonly OwnedNsec3[]): Span[] {
+export function usableSpans(zone: NameKey, records: readonly OwnedNsec3[]): Span[] {
   const spans: Span[] = [];
   for (const record of records) {
     if (record.hashAlgorithm !== nsec3Sha1 || (record.flags & ~optOutFlag) !== 0) continue;
@@ -145,12 +165,13 @@ function usableSpans(zone: NameKey, records: readonly OwnedNsec3[]): Span[] {
   return spans;
 }
 
-function isOptOut(span: Span): boolean {
+/** Unsigned delegations may hide in it (RFC 5155 §6). */
+export function isOptOut(span: Span): boolean {
   return (span.flags & optOutFlag) !== 0;
 }
 
 /** The last NSEC3 of a zone points back to the first; a single one spans everything but itself. */
-function isWithin(span: Span, hash: Uint8Array): boolean {
+export function isWithin(span: Span, hash: Uint8Array): boolean {
   const after = compareOctets(hash, span.hash) > 0;
   const before = compareOctets(hash, span.nextHash) < 0;
   return compareOctets(span.hash, span.nextHash) < 0 ? after && before : after || before;

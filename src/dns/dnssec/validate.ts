@@ -29,6 +29,10 @@ export interface Link {
   /** What proves a negative answer or a wildcard's expansion. */
   readonly authority: readonly RRset[];
   readonly state: LinkState;
+  /** The zone that vouches for it, where it is secure. */
+  readonly zone?: NameKey;
+  /** The closest encloser, where a set was expanded from the wildcard below it. */
+  readonly wildcardAt?: NameKey;
   /** Seconds for which the link may be kept. */
   readonly ttl: number;
   /** Wall-clock seconds at which the first of the signatures behind it ends. */
@@ -78,10 +82,14 @@ function judgeSets(
   const secured = judged.map(({ set, security }) =>
     security.status === 'secure' ? { ...set, ttl: security.check.ttl } : set,
   );
+  const [first] = judged;
+  const wildcardAt = judged.find(({ proof }) => proof.wildcardAt !== undefined)?.proof.wildcardAt;
   return {
     name,
     target: undefined,
     rcode: Rcode.NOERROR,
+    ...(state.status === 'secure' && first?.security.status === 'secure' && { zone: first.security.zone }),
+    ...(wildcardAt !== undefined && { wildcardAt }),
     sets: secured,
     authority: judged.flatMap(({ proof }) => proof.authority),
     state,
@@ -124,6 +132,7 @@ function judgeNegative(chain: Chain, reply: Answered, question: Question, rcode:
     sets: [],
     authority,
     state: blamed(state, question),
+    ...(state.status === 'secure' && proof && { zone: proof.zone }),
     ttl: negativeTtl(authority),
     validUntil: proof?.validUntil ?? Infinity,
     chain: [
@@ -180,6 +189,8 @@ function negativeState(
 /** What a wildcard's expansion adds to the security of an RRset. */
 interface Expansion {
   readonly state: LinkState;
+  /** The closest encloser, where there was an expansion. */
+  readonly wildcardAt?: NameKey;
   readonly authority: readonly RRset[];
   readonly validUntil: number;
   readonly note: string;
@@ -194,8 +205,10 @@ function expansion(chain: Chain, reply: Answered, set: RRset, security: Security
   const absence = chain.absence(reply, set.owner, encloser);
   if (!absence) return undefined;
   const note = `, from the wildcard *.${labelCount(encloser) === 0 ? '' : nameText(encloser)}`;
-  if (absence.status !== 'proved') return { state: absence, authority: [], validUntil: Infinity, note };
+  if (absence.status !== 'proved')
+    return { state: absence, wildcardAt: encloser, authority: [], validUntil: Infinity, note };
   return {
+    wildcardAt: encloser,
     state: absenceState(absence.proof, absence.zone),
     authority: absence.authority,
     validUntil: absence.validUntil,
