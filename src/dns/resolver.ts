@@ -8,13 +8,13 @@ import { Chain, type Answered, type Reply } from './dnssec/chain.ts';
 import { judge, verdictOf, worst, type Link } from './dnssec/validate.ts';
 import type { Verdict } from './dnssec/verdict.ts';
 import { Zones, type Bogus, type Indeterminate } from './dnssec/zones.ts';
-import { Exchanges, type Exchange } from './exchange.ts';
+import type { Exchange, FinderEffect, Origin } from './finder.ts';
+import { Finders } from './finders.ts';
 import { followsAliases, maxAliases, stepsOf, type Step } from './links.ts';
 import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
 import type { RRset } from './rrset.ts';
 import { Class, Ede, Rcode, Type, typeName } from './types.ts';
-import type { Upstream } from './upstream-ranking.ts';
 
 /** What became of one question. */
 export interface Resolution {
@@ -52,16 +52,7 @@ export type ResolverInput =
   | { readonly kind: 'tick' };
 
 export type ResolverEffect =
-  /** Send it from a fresh random port (UDP) or over a connection; replies come back under the same number. */
-  | {
-      readonly kind: 'ask';
-      readonly ask: number;
-      readonly upstream: Endpoint;
-      readonly transport: 'udp' | 'tcp';
-      readonly octets: Uint8Array;
-    }
-  /** No reply to `ask` is wanted any longer: its socket can go. */
-  | { readonly kind: 'release'; readonly ask: number }
+  | FinderEffect
   /** The answer to the lookup is here, *not validated*; comes at most once, before `resolved`. */
   | { readonly kind: 'arrived'; readonly id: number; readonly answer: readonly RRset[] }
   | { readonly kind: 'resolved'; readonly id: number; readonly resolution: Resolution };
@@ -112,7 +103,7 @@ interface Job {
   /** Where the way stands; undefined at its end. */
   at: NameKey | undefined;
   /** Whose data turned out bogus: the others are asked once more. */
-  avoided: Upstream | undefined;
+  avoided: Origin | undefined;
   retried: boolean;
 }
 
@@ -125,7 +116,7 @@ interface Job {
  */
 export class Resolver {
   readonly #anchors: readonly TrustAnchor[];
-  readonly #exchanges: Exchanges;
+  readonly #finders: Finders;
   readonly #cache = new Cache();
   readonly #zones = new Zones();
   readonly #jobs = new Map<string, Job>();
@@ -136,7 +127,10 @@ export class Resolver {
 
   constructor(options: ResolverOptions) {
     this.#anchors = options.anchors;
-    this.#exchanges = new Exchanges(options.upstreams, options.random);
+    this.#finders = new Finders({
+      upstreams: options.upstreams.map((endpoint) => ({ endpoint, transport: 'udp' })),
+      random: options.random,
+    });
   }
 
   handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
@@ -150,10 +144,12 @@ export class Resolver {
         this.#waiting.delete(input.id);
         break;
       case 'reply':
-        this.#replied(this.#exchanges.received(input.ask, input.octets, now, effects), now, wall, effects);
+        for (const exchange of this.#finders.received(input.ask, input.octets, now, effects))
+          this.#replied(exchange, now, wall, effects);
         break;
       case 'failed':
-        this.#replied(this.#exchanges.failed(input.ask, input.why, now, effects), now, wall, effects);
+        for (const exchange of this.#finders.failed(input.ask, input.why, now, effects))
+          this.#replied(exchange, now, wall, effects);
         break;
       case 'tick':
         this.#tick(now, wall, effects);
@@ -169,7 +165,7 @@ export class Resolver {
     for (const { giveUpAt } of this.#jobs.values())
       if (first === undefined || giveUpAt < first) first = giveUpAt;
     const lookups = first === undefined ? undefined : { at: first, why: 'end of a lookup' };
-    return earliest([this.#exchanges.deadline, lookups]);
+    return earliest([this.#finders.deadline, lookups]);
   }
 
   /** The answer from the cache, at no cost, or undefined. It counts as a lookup. */
@@ -219,7 +215,7 @@ export class Resolver {
   get stats(): Readonly<Record<string, number>> {
     return {
       ...this.#counters,
-      ...this.#exchanges.stats,
+      ...this.#finders.stats,
       lookupsOpen: this.#waiting.size,
       cachedSteps: this.#cache.size,
       cachedZones: this.#zones.size,
@@ -282,8 +278,7 @@ export class Resolver {
     this.#advance(job, now, wall, effects);
   }
 
-  #replied(exchange: Exchange | undefined, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
-    if (!exchange) return;
+  #replied(exchange: Exchange, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     const shared = this.#shared.get(keyOf(exchange.question));
     if (shared?.exchange !== exchange) return;
     for (const job of [...shared.jobs])
@@ -291,7 +286,7 @@ export class Resolver {
   }
 
   #tick(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
-    for (const exchange of this.#exchanges.tick(now, effects)) this.#replied(exchange, now, wall, effects);
+    for (const exchange of this.#finders.tick(now, effects)) this.#replied(exchange, now, wall, effects);
     for (const job of [...this.#jobs.values()]) {
       if (now < job.giveUpAt || this.#jobs.get(job.key) !== job) continue;
       const open = [...job.exchanges.values()].find((e) => !e.reply)?.question;
@@ -423,7 +418,7 @@ export class Resolver {
     }
     let shared = this.#shared.get(key);
     if (!shared || (job.avoided !== undefined && shared.exchange.from === job.avoided)) {
-      shared = { exchange: this.#exchanges.start(question, job.avoided, now, effects), jobs: new Set() };
+      shared = { exchange: this.#finders.start(question, job.avoided, now, effects), jobs: new Set() };
       this.#shared.set(key, shared);
     }
     shared.jobs.add(job);
@@ -436,7 +431,7 @@ export class Resolver {
     if (job.retried) return false;
     const blamed = state.culprits.map((question) => job.exchanges.get(keyOf(question)));
     const culprit = blamed.find((e) => e?.from !== undefined) ?? this.#answersOf(job)[0];
-    if (!culprit?.from || !this.#exchanges.hasOther(culprit, now)) return false;
+    if (!culprit?.from || !this.#finders.hasOther(culprit, now)) return false;
     job.retried = true;
     job.avoided = culprit.from;
     for (const exchange of [...blamed, ...this.#answersOf(job)]) {
@@ -495,13 +490,13 @@ export class Resolver {
     for (const [key, exchange] of job.exchanges) {
       const shared = this.#shared.get(key);
       if (shared?.exchange !== exchange) {
-        if (!exchange.reply) this.#exchanges.abandon(exchange, effects);
+        if (!exchange.reply) this.#finders.abandon(exchange, effects);
         continue;
       }
       shared.jobs.delete(job);
       if (shared.jobs.size > 0) continue;
       this.#shared.delete(key);
-      if (!exchange.reply) this.#exchanges.abandon(exchange, effects);
+      if (!exchange.reply) this.#finders.abandon(exchange, effects);
     }
   }
 }

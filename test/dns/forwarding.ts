@@ -123,13 +123,14 @@ export class Forwarding {
     switch (effect.kind) {
       case 'ask': {
         this.sent.set(effect.ask, effect.octets);
-        const upstream = this.#endpoints.findIndex((e) => e === effect.upstream);
+        const upstream = this.#endpoints.findIndex((e) => e === effect.server.endpoint);
         const query = decodeMessage(effect.octets);
         const question = query.ok ? query.value.questions[0] : undefined;
         if (!question) throw new Error('the resolver asks nothing');
         const text = `${typeName(question.type)} ${nameText(question.name)}`;
-        this.asked.push({ text, upstream, transport: effect.transport, at: this.now });
-        const octets = this.#upstreams[upstream]?.(effect.octets, effect.transport);
+        const transport = effect.server.transport === 'udp' ? 'udp' : 'tcp';
+        this.asked.push({ text, upstream, transport, at: this.now });
+        const octets = this.#upstreams[upstream]?.(effect.octets, transport);
         if (octets)
           this.#coming.push({
             at: this.now + this.delayMs(text),

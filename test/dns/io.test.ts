@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 import { FrameReader, framed } from '../../src/dns/frames.ts';
 import { DnsListener, type ListenLimits, type OnQuery } from '../../src/dns/io/listen.ts';
 import { parseResolvConf, upstreamsOf } from '../../src/dns/io/resolv-conf.ts';
-import { Upstreams } from '../../src/dns/io/upstream.ts';
+import { Upstreams, type Ask } from '../../src/dns/io/upstream.ts';
 import { OeError } from '../../src/errors.ts';
 import {
   formatAddress,
@@ -189,8 +189,7 @@ test('THREATS A.28: each query over UDP leaves from another port, and its replie
     socket.send(reversed(octets), port, '127.0.0.1');
   });
   const log = record();
-  for (const ask of [1, 2, 3])
-    log.upstreams.ask({ kind: 'ask', ask, upstream: server, transport: 'udp', octets: message(ask) });
+  for (const ask of [1, 2, 3]) log.upstreams.ask(query(ask, server, 'udp', message(ask)));
   await until(() => log.replies.length === 3);
   expect(new Map(log.replies)).toEqual(
     new Map([1, 2, 3].map((ask) => [ask, reversed(message(ask)).toHex()])),
@@ -207,7 +206,7 @@ test('sockets that were made before the host changed its addresses are not used 
   });
   const log = record();
   const ask = async (number: number): Promise<void> => {
-    log.upstreams.ask({ kind: 'ask', ask: number, upstream, transport: 'udp', octets: message(number) });
+    log.upstreams.ask(query(number, upstream, 'udp', message(number)));
     await until(() => log.replies.some(([n]) => n === number));
     log.upstreams.release(number);
   };
@@ -229,7 +228,7 @@ test('THREATS A.28: a reply from elsewhere does not come through, nor does one a
     other.send(octets, port, '127.0.0.1');
   });
   const log = record();
-  log.upstreams.ask({ kind: 'ask', ask: 1, upstream: server, transport: 'udp', octets: message(1) });
+  log.upstreams.ask(query(1, server, 'udp', message(1)));
   await until(() => ports.length === 1);
   await pause(30);
   log.upstreams.release(1);
@@ -241,15 +240,10 @@ test('an upstream that does not listen fails the ask at once, over UDP and TCP',
   const server = await udpServer(() => undefined);
   await cleanups.pop()?.();
   const log = record();
-  log.upstreams.ask({ kind: 'ask', ask: 1, upstream: server, transport: 'udp', octets: message(1) });
-  log.upstreams.ask({ kind: 'ask', ask: 2, upstream: server, transport: 'tcp', octets: message(2) });
-  log.upstreams.ask({
-    kind: 'ask',
-    ask: 3,
-    upstream: { ...server, port: 0 },
-    transport: 'udp',
-    octets: message(3),
-  });
+  log.upstreams.ask(query(1, server, 'udp', message(1)));
+  log.upstreams.ask(query(2, server, 'tcp', message(2)));
+  const nowhere = { endpoint: { ...server, port: 0 }, transport: 'udp' } as const;
+  log.upstreams.ask({ kind: 'ask', ask: 3, server: nowhere, octets: message(3) });
   expect(log.failures).toEqual([]);
   await until(() => log.failures.length === 3);
   const why = `nothing listens at ${formatEndpoint(server)}`;
@@ -275,7 +269,7 @@ test('over TCP one connection serves several asks, and a new one is made when th
   const upstream = endpointOf(`127.0.0.1:${(server.address() as AddressInfo).port}`);
   const log = record();
   const ask = async (number: number): Promise<void> => {
-    log.upstreams.ask({ kind: 'ask', ask: number, upstream, transport: 'tcp', octets: palindrome(number) });
+    log.upstreams.ask(query(number, upstream, 'tcp', palindrome(number)));
     await until(() => log.replies.some(([n]) => n === number));
     log.upstreams.release(number);
   };
@@ -302,9 +296,9 @@ test('an ask that comes as another one gives the connection up gets one of its o
   const upstream = endpointOf(`127.0.0.1:${(server.address() as AddressInfo).port}`);
   const log = record();
   cleanups.push(() => server.close());
-  log.upstreams.ask({ kind: 'ask', ask: 1, upstream, transport: 'tcp', octets: palindrome(1) });
+  log.upstreams.ask(query(1, upstream, 'tcp', palindrome(1)));
   log.upstreams.release(1); // Not connected yet: the connection is closed.
-  log.upstreams.ask({ kind: 'ask', ask: 2, upstream, transport: 'tcp', octets: palindrome(2) });
+  log.upstreams.ask(query(2, upstream, 'tcp', palindrome(2)));
   await until(() => log.replies.length + log.failures.length > 0);
   expect(log.failures).toEqual([]);
   expect(log.replies.map(([ask]) => ask)).toEqual([2]);
@@ -318,7 +312,7 @@ test('a server that takes the question and closes the connection fails the ask',
   cleanups.push(() => server.close());
   const upstream = endpointOf(`127.0.0.1:${(server.address() as AddressInfo).port}`);
   const log = record();
-  log.upstreams.ask({ kind: 'ask', ask: 1, upstream, transport: 'tcp', octets: message(1) });
+  log.upstreams.ask(query(1, upstream, 'tcp', message(1)));
   await until(() => log.failures.length === 1);
   expect(log.failures).toEqual([[1, `${formatEndpoint(upstream)} closed the connection`]]);
 });
@@ -346,6 +340,10 @@ test('our own addresses are not our upstreams', () => {
   const own = upstreamsOf(conf, [endpointOf('0.0.0.0:53')], host);
   expect(own.map(formatEndpoint)).toEqual(['[::1]:53']);
 });
+
+function query(ask: number, endpoint: Endpoint, transport: 'udp' | 'tcp', octets: Uint8Array): Ask {
+  return { kind: 'ask', ask, server: { endpoint, transport }, octets };
+}
 
 interface Record_ {
   readonly upstreams: Upstreams;

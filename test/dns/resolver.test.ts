@@ -4,7 +4,7 @@ import { decodeMessage, encodeMessage, type Message, type ResourceRecord } from 
 import { Class, Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { Forwarding, type Upstream } from './forwarding.ts';
 import { before, changing, exampleWorld, servfail, without } from './scenes.ts';
-import { address, key, signingDate, type SignedWorld } from './zone.ts';
+import { address, key, signingDate, withCaseOf, type SignedWorld } from './zone.ts';
 
 test('a cold name takes one round trip: keys are asked for together with the question', () => {
   const net = before(exampleWorld());
@@ -489,11 +489,12 @@ function forged(
   if (!decoded.ok || !record) return octets;
   const message = decoded.value;
   const owner = work.renamed ? (message.questions[0]?.name ?? record.owner) : record.owner;
-  return encodeMessage({
+  const forged = encodeMessage({
     ...message,
     rcode: work.rcode ?? message.rcode,
     [work.section]: [...message[work.section].toSpliced(work.drop, 1), { ...record, owner }],
   });
+  return withCaseOf(octets, forged);
 }
 
 function saying(rcode: number): Upstream {
@@ -501,7 +502,7 @@ function saying(rcode: number): Upstream {
     const query = decodeMessage(octets);
     if (!query.ok) return undefined;
     const { edns: _, ...plain } = query.value;
-    return encodeMessage({ ...plain, response: true, rcode });
+    return withCaseOf(octets, encodeMessage({ ...plain, response: true, rcode }));
   };
 }
 

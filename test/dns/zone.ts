@@ -223,8 +223,8 @@ export class SignedWorld {
     };
     for (const tamper of this.#tampers) reply = tamper(reply, question);
     const whole = encodeMessage(reply);
-    if (transport === 'tcp' || whole.length <= this.udpLimit) return whole;
-    return encodeMessage({ ...reply, truncated: true, answer: [], authority: [] });
+    if (transport === 'tcp' || whole.length <= this.udpLimit) return withCaseOf(octets, whole);
+    return withCaseOf(octets, encodeMessage({ ...reply, truncated: true, answer: [], authority: [] }));
   }
 
   /** Addresses of servers and the zones that each of them has. */
@@ -324,6 +324,15 @@ function wantedWith(dnssecOk: boolean): (record: ResourceRecord) => boolean {
 
 function onceEach(records: readonly ResourceRecord[]): ResourceRecord[] {
   return [...new Map(records.map((r) => [`${r.type} ${r.owner} ${toLatin1(r.rdata)}`, r])).values()];
+}
+
+/** The reply with the letters of its question as they came, as servers give them back. */
+export function withCaseOf(query: Uint8Array, reply: Uint8Array): Uint8Array {
+  const end = query.indexOf(0, 12);
+  // Another question than that is none to be made equal to it.
+  const same = (i: number): boolean => ((query[i] ?? 0) ^ (reply[i] ?? 0)) === 0x20;
+  for (let i = 12; i < end; i++) if (same(i)) reply[i] = query[i] ?? 0;
+  return reply;
 }
 
 interface Part {

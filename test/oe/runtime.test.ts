@@ -123,9 +123,9 @@ async function started(
       kernel,
       answer: (query, octets) => waiting.get(query)?.(octets),
       upstreams: {
-        ask: ({ ask, octets, transport }) => {
+        ask: ({ ask, octets, server }) => {
           setImmediate(() => {
-            runtime.input({ kind: 'reply', ask, octets: reply(octets, transport) });
+            runtime.input({ kind: 'reply', ask, octets: reply(octets, server.transport) });
           });
         },
         release: () => undefined,

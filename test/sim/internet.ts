@@ -1,5 +1,6 @@
 import { createPrivateKey } from 'node:crypto';
 import { Algorithm } from '../../src/dns/dnssec/algorithms.ts';
+import type { Transport } from '../../src/dns/finder.ts';
 import { encodeIpseckey, encodePublicKey } from '../../src/dns/ipseckey.ts';
 import { nameText, reverseName } from '../../src/dns/name.ts';
 import { Type } from '../../src/dns/types.ts';
@@ -52,16 +53,18 @@ export const anchors = dns.anchors();
 
 const answers = new Map<string, Uint8Array>();
 
-/** The resolver's reply. What it says never changes, so it is kept; the message's ID is put in. */
-export function reply(octets: Uint8Array, transport: 'udp' | 'tcp'): Uint8Array {
-  const key = `${transport} ${toLatin1(octets.subarray(2))}`;
+/** The resolver's reply. What it says never changes, so it is kept; the message's ID and question are put in. */
+export function reply(octets: Uint8Array, transport: Transport): Uint8Array {
+  const questionEnd = octets.indexOf(0, 12) + 5;
+  const key = toLatin1(octets.subarray(12, questionEnd)).toLowerCase() + transport;
   let kept = answers.get(key);
   if (!kept) {
-    kept = dns.answer(octets, transport);
+    kept = dns.answer(octets, transport === 'udp' ? 'udp' : 'tcp');
     answers.set(key, kept);
   }
   const answer = kept.slice();
   answer.set(octets.subarray(0, 2));
+  answer.set(octets.subarray(12, questionEnd), 12);
   return answer;
 }
 

@@ -299,12 +299,12 @@ export class Host {
         this.#answered(effect.query, effect.octets);
         return;
       case 'ask': {
-        const { ask, octets, transport } = effect;
+        const { ask, octets, server } = effect;
         this.#asks.add(ask);
         if (random.chance(world.network.loss / 10)) return;
         world.after(random.between(0.5, 12), () => {
           if (generation !== this.#generation || !this.#asks.has(ask)) return;
-          this.input({ kind: 'reply', ask, octets: reply(octets, transport) });
+          this.input({ kind: 'reply', ask, octets: reply(octets, server.transport) });
         });
         return;
       }

@@ -38,7 +38,7 @@ export class Upstreams {
   }
 
   ask(ask: Ask): void {
-    if (ask.transport === 'udp') this.#askUdp(ask);
+    if (ask.server.transport === 'udp') this.#askUdp(ask);
     else this.#askTcp(ask, true);
   }
 
@@ -62,7 +62,8 @@ export class Upstreams {
     this.#spares.close();
   }
 
-  #askUdp({ ask, upstream, octets }: Ask): void {
+  #askUdp({ ask, server, octets }: Ask): void {
+    const upstream = server.endpoint;
     const socket = this.#spares.take(upstream);
     this.#udp.set(ask, socket);
     const fail = (error: unknown): void => {
@@ -92,10 +93,11 @@ export class Upstreams {
   }
 
   #askTcp(ask: Ask, mayReuse: boolean): void {
-    const key = formatEndpoint(ask.upstream);
+    const { endpoint } = ask.server;
+    const key = formatEndpoint(endpoint);
     let link = mayReuse ? this.#links.get(key) : undefined;
     if (link === undefined || link.isClosed) {
-      link = new TcpLink(ask.upstream, {
+      link = new TcpLink(endpoint, {
         reply: (number, octets) => {
           this.#events.reply(number, octets);
         },
