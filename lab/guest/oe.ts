@@ -17,6 +17,8 @@ export interface OeOptions {
   readonly key?: OeKey;
   /** Rules in order, `[match, group]`. */
   readonly rules?: readonly (readonly [string, string])[];
+  /** Lines under `[dns]`, in place of the lab's resolver and anchor. */
+  readonly dns?: readonly string[];
 }
 
 /** Starts `oe up`, waits until it answers, and points the host's resolv.conf at it. */
@@ -24,7 +26,7 @@ export async function startOe(node: Node, logs: string, options: OeOptions = {})
   if (options.key) node.write('/etc/oe/host-key.pem', options.key.pem, 0o600);
   node.write(
     file,
-    `[dns]\nupstreams = ["${resolver}"]\ntrust-anchor-file = "${anchorFile}"\n` +
+    `[dns]\n${(options.dns ?? [`upstreams = ["${resolver}"]`, `trust-anchor-file = "${anchorFile}"`]).join('\n')}\n` +
       `[ike]\nkey-log = "${join(logs, `${node.name}-ike-keys`)}"\n[log]\nlevel = "debug"\n[policy]\n` +
       (options.rules ?? [])
         .map(([match, group]) => `[[policy.rule]]\nmatch = "${match}"\ngroup = "${group}"\n`)
