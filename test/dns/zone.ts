@@ -54,6 +54,10 @@ export interface ZoneSpec {
   readonly denial?: 'NSEC' | 'NSEC3';
   /** NSEC3 that leaves unsigned delegations out (RFC 5155 §6). */
   readonly optOut?: boolean;
+  /** NSEC3 that spans no more than the hash that it denies, made for each question (RFC 7129 appendix B). */
+  readonly narrow?: boolean;
+  /** NSEC that says of names that are not there that they have no records (RFC 9824). */
+  readonly compact?: boolean;
   readonly iterations?: number;
   readonly salt?: Uint8Array;
   readonly ttl?: number;
@@ -157,10 +161,11 @@ export class SignedWorld {
     return this;
   }
 
-  /** The signature of an RRset (NSEC and NSEC3 included) is made wrong from now on. */
-  spoil(owner: string, type: number, how: Spoiled): this {
+  /** The signature of an RRset (NSEC and NSEC3 included), of `zone` or the one that holds it, is made wrong from now on. */
+  spoil(owner: string, type: number, how: Spoiled, zone?: string): this {
     const name = key(owner);
-    this.#holder(name, type).spoil(name, type, how);
+    const by = zone === undefined ? this.#holder(name, type) : this.#zone(key(zone));
+    by.spoil(name, type, how);
     return this;
   }
 
@@ -478,6 +483,7 @@ class Zone {
     if (wildcard !== undefined && source) {
       return this.#at(name, wildcard, source, type, this.#absent(name, encloser));
     }
+    if (this.#spec.compact) return this.#negative(Rcode.NOERROR, this.#compactly(name, [nxname]));
     const proof = [
       ...this.#absent(name, encloser, true),
       ...(wildcard === undefined ? [] : this.denying(wildcard)),
@@ -615,6 +621,7 @@ class Zone {
   }
 
   #noData(name: NameKey): ResourceRecord[] {
+    if (this.#spec.compact) return this.#compactly(name, this.#typesAt(name));
     const records = this.denying(name);
     // An unsigned delegation that opt-out left out, or an empty non-terminal that led to one (RFC 5155 §7.2.4).
     if (
@@ -645,6 +652,14 @@ class Zone {
     );
     const denier = before.at(-1) ?? chain.at(-1);
     if (!denier) return [];
+    if (position && this.#spec.narrow && compareOctets(denier.hash, position) !== 0) {
+      const [owner, next] = [counted(position, -1), counted(position, 1)];
+      const rdata = this.#nsec3Rdata(next, []);
+      return this.#sign(this.#hashOwner(owner), Type.NSEC3, {
+        ttl: this.#spec.minimum ?? 300,
+        rdatas: [rdata],
+      });
+    }
     const type = this.#spec.denial === 'NSEC3' ? Type.NSEC3 : Type.NSEC;
     return this.#sign(denier.owner, type, { ttl: this.#spec.minimum ?? 300, rdatas: [denier.rdata] });
   }
@@ -680,20 +695,38 @@ class Zone {
       const types = this.#typesAt(name);
       const signs = types.some((t) => t !== Type.NS) || name === this.name;
       const next = hashed[(i + 1) % hashed.length]?.hash ?? hash;
-      const owner = nameOfLabels([toBase32Hex(hash), ...labelsOf(this.name)]) ?? this.name;
-      const salt = this.#salt();
-      const rdata = encoded((w) => {
-        w.u8(1);
-        w.u8(this.#spec.optOut ? 1 : 0);
-        w.u16(this.#spec.iterations ?? 0);
-        w.u8(salt.length);
-        w.octets(salt);
-        w.u8(next.length);
-        w.octets(next);
-        writeTypeBitmap(w, signs ? [...types, Type.RRSIG] : types);
-      });
-      return { owner, hash, rdata };
+      const rdata = this.#nsec3Rdata(next, signs ? [...types, Type.RRSIG] : types);
+      return { owner: this.#hashOwner(hash), hash, rdata };
     });
+  }
+
+  #nsec3Rdata(next: Uint8Array, types: readonly number[]): Uint8Array {
+    const salt = this.#salt();
+    return encoded((w) => {
+      w.u8(1);
+      w.u8(this.#spec.optOut ? 1 : 0);
+      w.u16(this.#spec.iterations ?? 0);
+      w.u8(salt.length);
+      w.octets(salt);
+      w.u8(next.length);
+      w.octets(next);
+      writeTypeBitmap(w, types);
+    });
+  }
+
+  #hashOwner(hash: Uint8Array): NameKey {
+    return nameOfLabels([toBase32Hex(hash), ...labelsOf(this.name)]) ?? this.name;
+  }
+
+  /** An NSEC at the very name, whatever it is (RFC 9824 §3). */
+  #compactly(name: NameKey, types: readonly number[]): ResourceRecord[] {
+    if (!this.#spec.signed) return [];
+    const next = nameOfLabels(['\0', ...labelsOf(name)]) ?? this.name;
+    const rdata = encoded((w) => {
+      w.octets(octetsOfName(next));
+      writeTypeBitmap(w, [...types, Type.RRSIG, Type.NSEC]);
+    });
+    return this.#sign(name, Type.NSEC, { ttl: this.#spec.minimum ?? 300, rdatas: [rdata] });
   }
 
   #typesAt(name: NameKey): number[] {
@@ -716,6 +749,20 @@ class Zone {
     this.#signed = new Map();
     this.#chain = undefined;
   }
+}
+
+/** The type that stands where there is no such name (RFC 9824 §2). */
+const nxname = 128;
+
+/** `octets` as a number, one more or less. */
+function counted(octets: Uint8Array, by: 1 | -1): Uint8Array {
+  const other = octets.slice();
+  for (let i = other.length - 1; i >= 0; i--) {
+    const was = other[i] ?? 0;
+    other[i] = was + by;
+    if (was !== (by > 0 ? 255 : 0)) break;
+  }
+  return other;
 }
 
 function targetOf(rdata: Uint8Array): NameKey {

@@ -1,0 +1,266 @@
+/** Plays scenes through the public doors: the stub's octets and the resolver. */
+import { decodeMessage, encodeMessage, type Message } from '../../../src/dns/message.ts';
+import { nameText } from '../../../src/dns/name.ts';
+import { rdataText } from '../../../src/dns/rdata-text.ts';
+import type { Resolution } from '../../../src/dns/resolver.ts';
+import { decodeQuery, encodeAnswer } from '../../../src/dns/stub.ts';
+import { Class, EdnsOption, rcodeName, Type, typeName } from '../../../src/dns/types.ts';
+import { wallSeconds } from '../../../src/time.ts';
+import { Forwarding } from '../forwarding.ts';
+import { queryMessage } from '../query.ts';
+import { key, signingDate } from '../zone.ts';
+import { number, typeNamed } from './rdata.ts';
+import { located, recordOf, stageOf, type Stage } from './stage.ts';
+import { optionsOf, type Line, type Scene } from './text.ts';
+
+export type Mode = 'forward' | 'recurse';
+
+/** What is wrong in a scene, each with the line that it is about; nothing where all goes as it says. */
+export function play(scene: Scene, mode: Mode): string[] {
+  const player = new Player(mode);
+  for (const line of scene.lines) located(line, () => player.line(line));
+  player.end();
+  return player.problems;
+}
+
+/** The modes that a scene is for: both, or those of its `modes` line. */
+export function modesOf(scene: Scene): readonly Mode[] {
+  const line = scene.lines.findLast((l) => l.words[0] === 'modes');
+  return (line?.words.slice(1) as Mode[] | undefined) ?? ['forward'];
+}
+
+const steps = new Set([
+  'query',
+  'expect',
+  'answer',
+  'authority',
+  'asked',
+  'advance',
+  'clock',
+  'asks',
+  'chain',
+]);
+
+/** What came of a query, as the client sees it and as the resolver judged it. */
+interface Seen {
+  readonly line: Line;
+  readonly flags: ReadonlySet<string>;
+  readonly message: Message;
+  readonly resolution: Resolution;
+  /** What was asked upstream for it. */
+  readonly asked: readonly string[];
+  isExpected: boolean;
+  /** Records of the answer that were expected so far; undefined where any will do. */
+  expected: string[] | undefined;
+}
+
+class Player {
+  readonly problems: string[] = [];
+  readonly #mode: Mode;
+  readonly #setting: Line[] = [];
+  #inReply = false;
+  #stage: Stage | undefined;
+  #net: Forwarding | undefined;
+  #wall = signingDate;
+  #seen: Seen | undefined;
+
+  constructor(mode: Mode) {
+    this.#mode = mode;
+  }
+
+  line(line: Line): void {
+    const [command = '', ...words] = line.words;
+    if (this.#inReply || !steps.has(command)) this.#set(line, command, words);
+    else this.#step(line, command, words);
+  }
+
+  /** Nothing more comes. */
+  end(): void {
+    this.#settle();
+  }
+
+  #set(line: Line, command: string, words: readonly string[]): void {
+    if (command === 'reply') this.#inReply = true;
+    if (command === 'end') this.#inReply = false;
+    if (command === 'modes') return;
+    if (command === 'date') {
+      const [date = ''] = words;
+      this.#wall = wallSeconds(/^\d+$/.test(date) ? Number(date) : Date.parse(date) / 1000);
+      if (Number.isNaN(this.#wall)) throw new SyntaxError(`no date: ${date}`);
+      return;
+    }
+    this.#settle();
+    this.#setting.push(line);
+    this.#stage = undefined;
+  }
+
+  #step(line: Line, command: string, words: readonly string[]): void {
+    switch (command) {
+      case 'query':
+        this.#settle();
+        this.#query(line, words);
+        return;
+      case 'advance':
+        this.#settle();
+        this.#started().wait(seconds(words[0]));
+        return;
+      case 'clock':
+        // Only the wall clock moves: somebody has set it.
+        this.#settle();
+        this.#started().wall = wallSeconds(this.#started().wall + seconds(words[0]));
+        return;
+      default:
+        this.#check(line, command, words);
+    }
+  }
+
+  #started(): Forwarding {
+    this.#stage ??= stageOf(this.#setting, this.#wall);
+    if (!this.#net) {
+      this.#net = new Forwarding(this.#stage.anchors, (octets, transport) =>
+        this.#stage?.world.answer(octets, transport),
+      );
+      this.#net.wall = this.#wall;
+    }
+    return this.#net;
+  }
+
+  #query(line: Line, [name = '', type = '', ...flags]: readonly string[]): void {
+    const net = this.#started();
+    net.questions();
+    const wants = new Set(flags.length > 0 ? flags : ['do']);
+    const octets = encodeMessage(
+      queryMessage({
+        authenticData: wants.has('ad'),
+        checkingDisabled: wants.has('cd'),
+        questions: [{ name: key(name), type: typeNamed(type), class: Class.IN }],
+        ...(!wants.has('plain') && {
+          edns: { version: 0, udpSize: 4096, dnssecOk: wants.has('do'), options: [] },
+        }),
+      }),
+    );
+    const decoded = decodeQuery(octets);
+    if (decoded.kind !== 'query') throw new Error(`the stub does not take the question: ${decoded.kind}`);
+    const { query } = decoded;
+    const resolution = net.ask(nameText(query.question.name), query.question.type, query.cd);
+    const message = decodeMessage(encodeAnswer(query, resolution, { limitOctets: 65_535 }));
+    if (!message.ok) throw message.error;
+    const asked = net.questions();
+    this.#seen = {
+      line,
+      flags: wants,
+      message: message.value,
+      resolution,
+      asked,
+      isExpected: false,
+      expected: [],
+    };
+  }
+
+  #check(line: Line, command: string, words: readonly string[]): void {
+    const seen = this.#seen;
+    if (!seen) throw new SyntaxError(`${command} before any query`);
+    switch (command) {
+      case 'expect':
+        this.#expect(line, seen, words);
+        return;
+      case 'answer':
+        if (words[0] === '*') seen.expected = undefined;
+        else seen.expected?.push(recordText(recordOf(words), hasTtl(words)));
+        return;
+      case 'authority': {
+        const types = seen.message.authority.map((r) => typeName(r.type)).filter((t) => t !== 'RRSIG');
+        this.#same(line, 'authority', [...new Set(types)].join(' '), words.join(' '));
+        return;
+      }
+      case 'asks':
+        this.#same(line, 'questions asked', String(seen.asked.length), words[0] ?? '');
+        return;
+      case 'asked': {
+        const text = words.join(' ');
+        if (!seen.asked.includes(text))
+          this.#problem(line, `${text} was not asked, but ${seen.asked.join(', ')}`);
+        return;
+      }
+      case 'chain': {
+        const chain = seen.resolution.chain.join('; ');
+        if (!chain.includes(words.join(' '))) this.#problem(line, `the chain is: ${chain}`);
+        return;
+      }
+      default:
+        throw new SyntaxError(`no step: ${command}`);
+    }
+  }
+
+  /** `expect RCODE VERDICT [ede=N|-] [from=ZONE] [ad|noad] [cached]`. */
+  #expect(line: Line, seen: Seen, [rcode = '', verdict = '', ...more]: readonly string[]): void {
+    seen.isExpected = true;
+    const options = optionsOf(more);
+    const { message, resolution, flags } = seen;
+    const ede = edeOf(message);
+    this.#same(line, 'rcode', rcodeName(message.rcode), rcode);
+    this.#same(line, 'verdict', resolution.verdict.status, verdict);
+    const wantsAd = verdict === 'secure' && (flags.has('ad') || flags.has('do'));
+    const ad = options.has('ad') || (wantsAd && !options.has('noad'));
+    this.#same(line, 'AD', String(message.authenticData), String(ad));
+    this.#same(line, 'CD', String(message.checkingDisabled), String(flags.has('cd')));
+    const expectedEde = options.get('ede') ?? (verdict === 'secure' ? '-' : undefined);
+    if (expectedEde !== undefined && !flags.has('plain')) this.#same(line, 'EDE', ede, expectedEde);
+    const from = options.get('from');
+    if (from !== undefined && resolution.verdict.status === 'insecure')
+      this.#same(line, 'insecure from', resolution.verdict.from, from);
+    if (options.has('cached')) this.#same(line, 'from the cache', String(resolution.fromCache), 'true');
+    if (message.rcode === 2) seen.expected = [];
+  }
+
+  /** The answer section is compared when all that was expected of it is known. */
+  #settle(): void {
+    const seen = this.#seen;
+    this.#seen = undefined;
+    if (!seen) return;
+    if (!seen.isExpected) throw new SyntaxError(`${seen.line.at}: nothing is expected of this query`);
+    if (!seen.expected) return;
+    const wanted = seen.expected.toSorted();
+    const came = seen.message.answer
+      .filter((r) => r.type !== Type.RRSIG || seen.line.words[2] === 'RRSIG')
+      .map((r) =>
+        wanted.some((w) => w === recordText(r, true)) ? recordText(r, true) : recordText(r, false),
+      )
+      .sort();
+    this.#same(seen.line, 'answer', came.join(' | '), wanted.join(' | '));
+    const signed = seen.message.answer.some((r) => r.type === Type.RRSIG);
+    if (signed && !seen.flags.has('do')) this.#problem(seen.line, 'signatures came without DO');
+  }
+
+  #same(line: Line, what: string, came: string, wanted: string): void {
+    if (came !== wanted) this.#problem(line, `${what}: ${came || 'nothing'}, not ${wanted || 'nothing'}`);
+  }
+
+  #problem(line: Line, problem: string): void {
+    const ede = this.#seen?.resolution.ede;
+    const why = ede ? ` (EDE ${ede.code}: ${ede.text})` : '';
+    this.problems.push(`${line.at} [${this.#mode}]: ${problem}${why}`);
+  }
+}
+
+/** `3600s`, `+90s`, `-1d`. */
+function seconds(text = ''): number {
+  const match = /^([+-]?)(\d+)([smhd]?)$/.exec(text);
+  if (!match) throw new SyntaxError(`no time: ${text}`);
+  const unit = { s: 1, m: 60, h: 3600, d: 86_400, '': 1 }[match[3] as 's'];
+  return number(match[2]) * unit * (match[1] === '-' ? -1 : 1);
+}
+
+function hasTtl(words: readonly string[]): boolean {
+  return /^\d+$/.test(words[1] ?? '');
+}
+
+function recordText(record: ReturnType<typeof recordOf>, withTtl: boolean): string {
+  const ttl = withTtl ? ` ${record.ttl}` : '';
+  return `${nameText(record.owner)}${ttl} ${typeName(record.type)} ${rdataText(record.type, record.rdata)}`;
+}
+
+function edeOf(message: Message): string {
+  const data = message.edns?.options.find((o) => o.code === EdnsOption.EDE)?.data;
+  return data ? String(((data[0] ?? 0) << 8) | (data[1] ?? 0)) : '-';
+}
