@@ -35,6 +35,7 @@ const writers = new Map<number, Write>([
   [Type.MX, preferenceAndName],
   [Type.SOA, (r) => [absolute(r), absolute(r), r.u32(), r.u32(), r.u32(), r.u32(), r.u32()].join(' ')],
   [Type.TXT, texts],
+  [Type.HINFO, texts],
   [Type.SRV, (r) => [r.u16(), r.u16(), r.u16(), absolute(r)].join(' ')],
   [Type.CAA, (r) => [r.u8(), printable(r.octets(r.u8())), `"${printable(r.rest())}"`].join(' ')],
   [Type.DS, ds],

@@ -17,7 +17,14 @@ export interface ClientQuery {
   readonly rd: boolean;
   readonly ad: boolean;
   readonly cd: boolean;
-  readonly edns: { readonly udpSize: number; readonly dnssecOk: boolean } | undefined;
+  readonly edns:
+    | {
+        readonly udpSize: number;
+        readonly dnssecOk: boolean;
+        /** The client asks how long its TCP connection may be idle (RFC 7828). */
+        readonly keepalive: boolean;
+      }
+    | undefined;
 }
 
 /** What a datagram or TCP message of a client is: to be answered, answered with an error at once, or not at all. */
@@ -41,6 +48,8 @@ const tcpOctets = 0xffff;
 const leastUdpOctets = 512;
 /** What we say that we take over UDP: unfragmented nearly everywhere (RFC 9715 §3.1). */
 const ourUdpOctets = 1_232;
+/** How long we let a TCP connection be idle, ms: told to clients that ask for it (RFC 7828 §3.3.2). */
+export const tcpIdleMs = 10_000;
 /** Records beside a question that are read: OPT, TSIG or SIG(0), and some to spare. */
 const maxAdditional = 8;
 /** Octets of text in an Extended DNS Error; the rest is cut. */
@@ -76,7 +85,11 @@ export function decodeQuery(octets: Uint8Array): DecodedQuery {
     rd,
     ad: message.value.authenticData,
     cd: message.value.checkingDisabled,
-    edns: edns && { udpSize: edns.udpSize, dnssecOk: edns.dnssecOk },
+    edns: edns && {
+      udpSize: edns.udpSize,
+      dnssecOk: edns.dnssecOk,
+      keepalive: edns.options.some((o) => o.code === EdnsOption.TCP_KEEPALIVE),
+    },
   };
   if (edns !== undefined && edns.version !== 0) return errorTo(query, Rcode.BADVERS);
   if (question.class !== Class.IN || isMetaType(question.type)) return errorTo(query, Rcode.NOTIMP);
@@ -85,8 +98,11 @@ export function decodeQuery(octets: Uint8Array): DecodedQuery {
 
 /**
  * The answer to `query`. AD where the data is secure and the client set AD or DO (RFC 6840 §5.7, §5.8). DNSSEC's own
- * records go only to clients with DO or that asked for their type (RFC 4035 §3.2.1). What does not fit comes back
- * empty with TC.
+ * records go only to clients with DO or that asked for their type (RFC 4035 §3.2.1).
+ *
+ * What does not fit is answered with TC: everything we write is a required part of its answer, so nothing can be left
+ * out without it (RFC 2181 §9, RFC 4035 §3.1.1). With TC go the records that fit, from the first on: programs that know
+ * no TCP (musl before 1.2.4) live on them. Whoever has DO cannot use a part of an RRset and gets none.
  */
 export function encodeAnswer(query: ClientQuery, resolution: Resolution, limits: AnswerLimits): Uint8Array {
   const secure = resolution.verdict.status === 'secure' && (query.ad || query.edns?.dnssecOk === true);
@@ -151,7 +167,22 @@ function encodeResponse(query: ClientQuery, limits: AnswerLimits, response: Resp
   const bare = { ...response, ede: response.ede && { code: response.ede.code, text: '' } };
   const shorter = writeResponse(query, limits, bare, 0);
   if (shorter.length <= limit) return shorter;
-  return writeResponse(query, limits, { ...bare, secure: false, answer: [], authority: [] }, HeaderBit.TC);
+  const answer = query.edns?.dnssecOk === true ? [] : fitting(query, limits, bare, limit);
+  return writeResponse(query, limits, { ...bare, secure: false, answer, authority: [] }, HeaderBit.TC);
+}
+
+/** As many records of the answer, from the first on, as fit. */
+function fitting(query: ClientQuery, limits: AnswerLimits, bare: Response, limit: number): RRset[] {
+  const records = bare.answer.flatMap((set) => set.rdatas.map((rdata) => ({ ...set, rdatas: [rdata] })));
+  let [least, most] = [0, records.length];
+  while (least < most) {
+    const count = Math.ceil((least + most) / 2);
+    const answer = records.slice(0, count);
+    const octets = writeResponse(query, limits, { ...bare, secure: false, answer, authority: [] }, 0);
+    if (octets.length <= limit) least = count;
+    else most = count - 1;
+  }
+  return records.slice(0, least);
 }
 
 function writeResponse(
@@ -185,6 +216,8 @@ function writeResponse(
   w.patchU16(countsAt + 2, writeSets(w, names, query, response.authority, limits.ttlLimit));
   if (edns) {
     const options = response.ede ? [edeOption(response.ede)] : [];
+    // Only over TCP, and only to those who sent it (RFC 7828 §3.2.1, §3.3.2).
+    if (edns.keepalive && limits.limitOctets >= tcpOctets) options.push(keepaliveOption);
     encodeOpt(w, { version: 0, udpSize: ourUdpOctets, dnssecOk: edns.dnssecOk, options }, rcode);
   }
   return w.finish();
@@ -245,6 +278,12 @@ function edeOption(ede: { readonly code: number; readonly text: string }): EdnsO
   data.set(utf8, 2);
   return { code: EdnsOption.EDE, data };
 }
+
+/** In units of 100 ms (RFC 7828 §3.1). */
+const keepaliveOption: EdnsOptionData = {
+  code: EdnsOption.TCP_KEEPALIVE,
+  data: new Uint8Array([tcpIdleMs / 100 / 256, (tcpIdleMs / 100) % 256]),
+};
 
 /** The question section, if it is one question whose name is not compressed: there is nothing it could point at. */
 function questionOctetsOf(octets: Uint8Array): Uint8Array | undefined {

@@ -32,6 +32,8 @@ export interface AgentOptions {
   readonly policy: Policy;
   readonly budgetMs: number;
   readonly privateBudgetMs: number;
+  /** Answer questions for ANY with next to nothing (RFC 8482); absent: yes. */
+  readonly minimalAny?: boolean;
 }
 
 export type AgentInput =

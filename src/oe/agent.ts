@@ -1,5 +1,6 @@
+import { inPlaceOfAny, minimalAnswer } from '../dns/any.ts';
 import { noHosts, type Hosts } from '../dns/hosts.ts';
-import { localAnswer } from '../dns/local-names.ts';
+import { localAnswer, type LocalAnswer } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
 import type { NameKey } from '../dns/name.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
@@ -79,12 +80,7 @@ export class Agent {
       {
         lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
         cancel: (id) => this.#work.push({ to: 'resolver', input: { kind: 'cancel', id } }),
-        local: (question) =>
-          localAnswer(question, {
-            hosts: this.#hosts,
-            ownNames: options.ownNames ?? [],
-            ownAddresses: this.#locals,
-          }),
+        local: (question) => this.#local(question),
         cached: (question, cd) => this.#resolver.cached(question, cd, this.#at.now, this.#at.wall),
         knownInsecure: (name) => this.#resolver.knownInsecure(name, this.#at.now, this.#at.wall),
         block: (address) => {
@@ -273,15 +269,41 @@ export class Agent {
       this.#effects.push({ kind: 'answer', query, octets: decoded.octets });
       return;
     }
-    if (this.#clients.size >= clientsAtOnce) {
+    const refuse = (rcode: number, code: number, text: string): void => {
       this.#count('queriesRefused');
-      const ede = { code: Ede.OTHER, text: 'too many lookups are open' };
-      const octets = encodeRefusal(decoded.query, Rcode.SERVFAIL, ede, { limitOctets });
+      const octets = encodeRefusal(decoded.query, rcode, { code, text }, { limitOctets });
       this.#effects.push({ kind: 'answer', query, octets });
+    };
+    if (this.#clients.size >= clientsAtOnce) {
+      refuse(Rcode.SERVFAIL, Ede.OTHER, 'too many lookups are open');
+      return;
+    }
+    const { question, rd, cd } = decoded.query;
+    // Whoever wants no recursion wants to see what others have looked up: unbound and Knot Resolver refuse that too, and
+    // RFC 8914 §4.21 has a code for it.
+    if (!rd && !this.#local(question)) {
+      refuse(
+        Rcode.REFUSED,
+        Ede.NOT_AUTHORITATIVE,
+        'RD is not set, and nothing is answered from the cache alone',
+      );
       return;
     }
     this.#clients.set(query, { kind: 'client', query: decoded.query, limitOctets });
-    this.#gate.ask(query, decoded.query.question, decoded.query.cd, this.#at);
+    this.#gate.ask(query, this.#isMinimal(question) ? inPlaceOfAny(question) : question, cd, this.#at);
+  }
+
+  /** Whether the question is one for ANY that gets a minimal answer; what this host knows by itself is short anyway. */
+  #isMinimal(question: Question): boolean {
+    return question.type === Type.ANY && this.#options.minimalAny !== false && !this.#local(question);
+  }
+
+  #local(question: Question): LocalAnswer | undefined {
+    return localAnswer(question, {
+      hosts: this.#hosts,
+      ownNames: this.#options.ownNames ?? [],
+      ownAddresses: this.#locals,
+    });
   }
 
   /** A lookup for `oe why`: both address types, nobody waits for the octets. */
@@ -304,7 +326,9 @@ export class Agent {
       return;
     }
     this.#countAnswer(outcome);
-    this.#effects.push({ kind: 'answer', query: waiter, octets: answerOctets(client, outcome) });
+    const { question } = client.query;
+    const told = this.#isMinimal(question) ? minimalOutcome(question.name, outcome) : outcome;
+    this.#effects.push({ kind: 'answer', query: waiter, octets: answerOctets(client, told) });
   }
 
   #countAnswer(outcome: Outcome): void {
@@ -581,6 +605,11 @@ type Batch =
 
 /** Local programs can make us wait for their sake; this many at a time (THREATS A.26). */
 const clientsAtOnce = 10_000;
+
+function minimalOutcome(name: NameKey, outcome: Outcome): Outcome {
+  if (outcome.kind === 'refuse') return outcome;
+  return { ...outcome, resolution: minimalAnswer(name, outcome.resolution), reduced: undefined };
+}
 
 function answerOctets(client: Extract<Client, { kind: 'client' }>, outcome: Outcome): Uint8Array {
   const { query, limitOctets } = client;

@@ -11,6 +11,8 @@ export interface Config {
     readonly allow: readonly Prefix[];
     /** Answers over UDP per second for one client of `allow`; 0: no limit. */
     readonly rateLimit: number;
+    /** Answer questions for ANY with next to nothing (RFC 8482). */
+    readonly minimalAny: boolean;
     /**
      * The NAT64 prefix with which addresses are made for hosts that have only IPv4 ones (RFC 6147): `auto` asks the
      * network for it (RFC 7050).
@@ -74,6 +76,7 @@ export const defaultConfig: Config = {
     ],
     allow: [],
     rateLimit: 500,
+    minimalAny: true,
     dns64: 'auto',
     upstreams: undefined,
     resolvConf: '/etc/resolv.conf',

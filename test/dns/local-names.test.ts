@@ -189,7 +189,7 @@ test('a local answer is never secure, whoever asks, and says that it was made he
         rd: true,
         ad: true,
         cd: false,
-        edns: { udpSize: 1_232, dnssecOk: true },
+        edns: { udpSize: 1_232, dnssecOk: true, keepalive: false },
       },
       resolution,
       { limitOctets: 1_232 },

@@ -130,17 +130,62 @@ test.each([
   ['EDNS that takes more than we send', 4_096, 1_232, 1_232],
   ['TCP', 900, 65_535, 65_535],
   ['TCP without EDNS', undefined, 65_535, 65_535],
-])('an answer over UDP fits the client, or comes empty with TC: %s', (_, udpSize, limitOctets, room) => {
-  const client = asked(udpSize === undefined ? {} : { edns: { ...edns, udpSize } });
-  for (const count of [1, 25, 28, 29, 53, 54, 73, 74, 75, 76, 77, 4_000]) {
-    const octets = encodeAnswer(client, resolved([many(count)]), { limitOctets });
-    const answer = read(octets);
-    const whole = 12 + 21 + 16 * count + (udpSize === undefined ? 0 : 11);
-    expect(octets.length).toBeLessThanOrEqual(room);
-    expect(answer.truncated).toBe(whole > room);
-    expect(answer.answer).toHaveLength(whole > room ? 0 : count);
-    expect(answer.edns === undefined).toBe(udpSize === undefined);
-  }
+])(
+  'an answer over UDP fits the client, or says TC and has what fits: %s',
+  (_, udpSize, limitOctets, room) => {
+    const client = asked(udpSize === undefined ? {} : { edns: { ...edns, udpSize } });
+    for (const count of [1, 25, 28, 29, 53, 54, 73, 74, 75, 76, 77, 4_000]) {
+      const octets = encodeAnswer(client, resolved([many(count)]), { limitOctets });
+      const answer = read(octets);
+      const whole = 12 + 21 + 16 * count + (udpSize === undefined ? 0 : 11);
+      expect(octets.length).toBeLessThanOrEqual(room);
+      expect(answer.truncated).toBe(whole > room);
+      const opt = udpSize === undefined ? 0 : 11;
+      expect(answer.answer).toHaveLength(Math.min(count, Math.floor((room - 33 - opt) / 16)));
+      expect(answer.answer[0]?.rdata).toEqual(new Uint8Array([10, 0, 0, 0]));
+      expect(answer.edns === undefined).toBe(udpSize === undefined);
+    }
+  },
+);
+
+test('a client with DO is never given a part of an RRset', () => {
+  const client = asked({ edns: { ...edns, dnssecOk: true } });
+  const answer = read(encodeAnswer(client, resolved([many(100)], 'secure'), limits));
+  expect(answer).toMatchObject({
+    truncated: true,
+    answer: [],
+    authenticData: false,
+    edns: { dnssecOk: true },
+  });
+});
+
+test('whoever asks over TCP how long it may stay is told, over UDP nobody is (RFC 7828 §3.3)', () => {
+  const asking = { ...edns, options: [{ code: EdnsOption.TCP_KEEPALIVE, data: new Uint8Array(0) }] };
+  const options = (client: ClientQuery, limitOctets: number) =>
+    read(encodeAnswer(client, resolved([addresses]), { limitOctets })).edns?.options;
+  expect(options(asked({ edns: asking }), 65_535)).toEqual([
+    { code: EdnsOption.TCP_KEEPALIVE, data: new Uint8Array([0, 100]) },
+  ]);
+  expect(options(asked({ edns: asking }), 1_232)).toEqual([]);
+  expect(options(asked({ edns }), 65_535)).toEqual([]);
+});
+
+test('cookies, client subnets and options that nobody knows change nothing (RFC 6891 §6.1.2)', () => {
+  const data = new Uint8Array(8);
+  const options = [10, 8, 3, 65_001].map((code) => ({ code, data }));
+  const answer = read(encodeAnswer(asked({ edns: { ...edns, options } }), resolved([addresses]), limits));
+  expect(answer).toMatchObject({ rcode: Rcode.NOERROR, edns: { options: [] } });
+  expect(answer.answer).toHaveLength(2);
+});
+
+test('a second OPT record is FORMERR (RFC 6891 §6.1.1), one with options without number is read as far as needed', () => {
+  const whole = encodeMessage(query({ edns }));
+  const twice = concatOctets(whole.with(11, 2), whole.subarray(whole.length - 11));
+  const decoded = decodeQuery(twice);
+  if (decoded.kind !== 'error') throw new Error(decoded.kind);
+  expect(read(decoded.octets).rcode).toBe(Rcode.FORMERR);
+  const options = Array.from({ length: 5_000 }, () => ({ code: 65_001, data: new Uint8Array(0) }));
+  expect(decodeQuery(encodeMessage(query({ edns: { ...edns, options } }))).kind).toBe('query');
 });
 
 test('the text of an Extended DNS Error gives way before the answer does', () => {

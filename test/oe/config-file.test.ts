@@ -22,6 +22,7 @@ test('everything that can be set is read', () => {
 listen = ["198.18.1.2", "[2001:2::1]:5353"]
 allow = ["198.18.0.0/15", "2001:2::5"]
 rate-limit = 50
+minimal-any = false
 dns64 = "64:ff9b::/96"
 upstreams = ["198.18.9.9"]
 hosts-file = "/etc/oe/hosts"
@@ -51,6 +52,7 @@ level = "debug"
   expect(config.dns.listen.map(formatEndpoint)).toEqual(['198.18.1.2:53', '[2001:2::1]:5353']);
   expect(config.dns.allow.map(formatPrefix)).toEqual(['198.18.0.0/15', '2001:2::5/128']);
   expect(config.dns.rateLimit).toBe(50);
+  expect(config.dns.minimalAny).toBe(false);
   expect(typeof config.dns.dns64 === 'object' && formatPrefix(config.dns.dns64)).toBe('64:ff9b::/96');
   expect(config.dns.upstreams?.map(formatEndpoint)).toEqual(['198.18.9.9:53']);
   expect(config.dns.hostsFile).toBe('/etc/oe/hosts');

@@ -142,6 +142,7 @@ async function start(
       policy,
       budgetMs: gate.budgetMs,
       privateBudgetMs: gate.privateBudgetMs,
+      minimalAny: dns.minimalAny,
     },
   );
   agent.runtime = running;

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import type { Message } from '../../src/dns/message.ts';
+import { nameText } from '../../src/dns/name.ts';
+import { rdataText } from '../../src/dns/rdata-text.ts';
+import { Ede, Rcode, Type, typeName } from '../../src/dns/types.ts';
+import { bob, bogusName, plainName } from '../sim/internet.ts';
+import { withRules } from './desk.ts';
+
+test('a question for ANY is answered with HINFO where the name is there, and never with an address (RFC 8482 §4.2)', () => {
+  for (const group of ['private', 'private-or-clear', 'clear'] as const) {
+    const answer = withRules([[bob.name, group]]).ask(bob.name, Type.ANY);
+    expect(told(answer)).toEqual([`${bob.name} HINFO "RFC8482" ""`]);
+    expect(answer).toMatchObject({ rcode: Rcode.NOERROR, authenticData: false });
+  }
+});
+
+test('a question for ANY of a name that does not exist is NXDOMAIN, proved', () => {
+  expect(withRules([]).ask(`nobody.${bob.name}`, Type.ANY)).toMatchObject({
+    rcode: Rcode.NXDOMAIN,
+    authenticData: true,
+  });
+});
+
+test('without minimal answers a question for ANY is gated as one for addresses', () => {
+  const agent = withRules([[plainName, 'private']], { minimalAny: false });
+  expect(agent.ask(plainName, Type.ANY)).toMatchObject({ rcode: Rcode.SERVFAIL, answer: [] });
+  const open = withRules([], { minimalAny: false });
+  expect(told(open.ask(plainName, Type.ANY)).some((t) => t.includes(' A '))).toBe(true);
+});
+
+test('what this host knows itself is told whole to a question for ANY', () => {
+  const agent = withRules([], {}, '198.18.7.1 nas.home\n');
+  expect(told(agent.ask('nas.home', Type.ANY))).toEqual(['nas.home A 198.18.7.1']);
+});
+
+test('without RD nothing is told of what others have looked up (RFC 8914 §4.21), but what the host knows itself', () => {
+  const agent = withRules([], {}, '198.18.7.1 nas.home\n');
+  expect(agent.ask(plainName).rcode).toBe(Rcode.NOERROR);
+  const refused = agent.ask(plainName, Type.A, { recursionDesired: false });
+  expect(refused).toMatchObject({ rcode: Rcode.REFUSED, recursionDesired: false, answer: [] });
+  expect(refused.edns?.options[0]?.data[1]).toBe(Ede.NOT_AUTHORITATIVE);
+  expect(agent.ask('nas.home', Type.A, { recursionDesired: false }).answer).toHaveLength(1);
+});
+
+test('a failure names the zone and the record (RFC 8914)', () => {
+  const [option] = withRules([]).ask(bogusName).edns?.options ?? [];
+  const text = new TextDecoder().decode(option?.data.subarray(2));
+  expect(text).toContain(bogusName);
+  expect(text).toMatch(/\bA\b/);
+});
+
+function told(message: Message): string[] {
+  return message.answer.map((r) => `${nameText(r.owner)} ${typeName(r.type)} ${rdataText(r.type, r.rdata)}`);
+}
