@@ -1,41 +1,22 @@
 import type { Endpoint } from '../net/address.ts';
 import type { Random } from '../random.ts';
-import { earliest, later, type Deadline, type Instant, type WallSeconds } from '../time.ts';
+import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { TrustAnchor } from './anchors.ts';
 import { Cache } from './cache.ts';
-import { Budget } from './dnssec/budget.ts';
-import { Chain, type Answered, type Reply } from './dnssec/chain.ts';
-import { judge, verdictOf, worst, type Link } from './dnssec/validate.ts';
-import type { Verdict } from './dnssec/verdict.ts';
+import { Chain, type Reply } from './dnssec/chain.ts';
+import { judge, worst, type Link } from './dnssec/validate.ts';
 import { Zones, type Bogus, type Indeterminate } from './dnssec/zones.ts';
-import type { Exchange, FinderEffect, Origin } from './finder.ts';
+import type { Exchange, FinderEffect } from './finder.ts';
 import { Finders } from './finders.ts';
-import { followsAliases, maxAliases, stepsOf, type Step } from './links.ts';
+import { keyOf, lookupMs, newJob, setsOf, tellArrived, type Job } from './job.ts';
+import { maxAliases, stepsOf } from './links.ts';
 import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
+import { ends, failure, isMeta, refusal, resolutionOf, type Resolution } from './resolution.ts';
 import type { RRset } from './rrset.ts';
-import { Class, Ede, Rcode, Type, typeName } from './types.ts';
+import { Class, Ede, Type, typeName } from './types.ts';
 
-/** What became of one question. */
-export interface Resolution {
-  readonly rcode: number;
-  /**
-   * CNAMEs and DNAMEs in order, then the RRset asked for; TTLs as they are now. Empty where the verdict is bogus,
-   * with rcode SERVFAIL, unless the lookup had `checkingDisabled`: then the answer is there all the same.
-   */
-  readonly answer: readonly RRset[];
-  /** SOA and NSEC or NSEC3 of a negative answer. */
-  readonly authority: readonly RRset[];
-  /** `data` is `answer`. */
-  readonly verdict: Verdict<readonly RRset[]>;
-  /** What an Extended DNS Error should say (RFC 8914), where something is wrong. */
-  readonly ede: { readonly code: number; readonly text: string } | undefined;
-  readonly fromCache: boolean;
-  /** From the question to the verdict, ms; of a cached one, what it took then. */
-  readonly tookMs: number;
-  /** How the verdict came about, one sentence per link, for `oe why`: `org: DNSKEY 23456 signed by DS 1234 (secure)`. */
-  readonly chain: readonly string[];
-}
+export type { Resolution } from './resolution.ts';
 
 export type ResolverInput =
   | {
@@ -63,49 +44,12 @@ export interface ResolverOptions {
   readonly random: Random;
 }
 
-/** Milliseconds after which a lookup ends, whatever is still missing. */
-const lookupMs = 10_000;
 /** Different questions on their way at once, and who waits for them. */
 const [maxJobs, maxWaiters] = [1000, 4000];
 /** Questions asked upstream for one lookup. */
 const maxQuestions = 100;
 /** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
 const guessedLabels = 3;
-
-/** One who waits for a job. */
-interface Waiter {
-  readonly id: number;
-  readonly checkingDisabled: boolean;
-  readonly at: Instant;
-  arrived: boolean;
-}
-
-/** A step on the way to the answer: as it was found, and judged once its chain of trust is known. */
-interface Item {
-  readonly found: { readonly step: Step; readonly reply: Answered } | undefined;
-  link: Link | undefined;
-  readonly cached: boolean;
-}
-
-/** The work for one question, shared by all who ask it at the same time. */
-interface Job {
-  readonly key: string;
-  readonly question: Question;
-  readonly startedAt: Instant;
-  readonly giveUpAt: Instant;
-  readonly waiters: Map<number, Waiter>;
-  readonly budget: Budget;
-  /** All that was asked for it, by key. */
-  readonly exchanges: Map<string, Exchange>;
-  items: Item[];
-  /** Names passed through, against loops. */
-  passed: Set<NameKey>;
-  /** Where the way stands; undefined at its end. */
-  at: NameKey | undefined;
-  /** Whose data turned out bogus: the others are asked once more. */
-  avoided: Origin | undefined;
-  retried: boolean;
-}
 
 /**
  * A validating resolver that asks other resolvers (RFC 4035 §4, §5). A lookup walks from alias to alias, from the cache
@@ -257,20 +201,7 @@ export class Resolver {
       return;
     }
     if (!job) {
-      job = {
-        key,
-        question,
-        startedAt: now,
-        giveUpAt: later(now, lookupMs),
-        waiters: new Map(),
-        budget: new Budget(),
-        exchanges: new Map(),
-        items: [],
-        passed: new Set(),
-        at: question.name,
-        avoided: undefined,
-        retried: false,
-      };
+      job = newJob(question, now);
       this.#jobs.set(key, job);
     }
     job.waiters.set(id, { id, checkingDisabled, at: now, arrived: false });
@@ -499,102 +430,4 @@ export class Resolver {
       if (!exchange.reply) this.#finders.abandon(exchange, effects);
     }
   }
-}
-
-function tellArrived(job: Job, effects: ResolverEffect[]): void {
-  const waiters = [...job.waiters.values()].filter((w) => !w.arrived);
-  if (waiters.length === 0) return;
-  const answer = job.items.flatMap(({ found, link }) => link?.sets ?? (found ? setsOf(found.step) : []));
-  if (answer.length === 0) return;
-  for (const waiter of waiters) {
-    waiter.arrived = true;
-    effects.push({ kind: 'arrived', id: waiter.id, answer });
-  }
-}
-
-function setsOf(step: Step): readonly RRset[] {
-  switch (step.kind) {
-    case 'data':
-      return step.sets;
-    case 'alias':
-      return step.synthesized ? [step.set, step.synthesized] : [step.set];
-    case 'tooLong':
-      return [step.set];
-    case 'negative':
-      return [];
-    default:
-      return step satisfies never;
-  }
-}
-
-/** Nothing follows `link` on the way to `type`. */
-function ends(link: Link, type: number): boolean {
-  if (link.target === undefined || !followsAliases(type)) return true;
-  return link.state.status === 'bogus' || (link.state.status === 'indeterminate' && !link.state.unanchored);
-}
-
-/** A step that could not be made. */
-function failure(name: NameKey, state: Indeterminate): Link {
-  return {
-    name,
-    target: undefined,
-    rcode: Rcode.SERVFAIL,
-    sets: [],
-    authority: [],
-    state,
-    ttl: 0,
-    validUntil: Infinity,
-    chain: [`${state.why} (indeterminate)`],
-  };
-}
-
-function resolutionOf(
-  links: readonly Link[],
-  checkingDisabled: boolean,
-  fromCache: boolean,
-  tookMs: number,
-): Resolution {
-  const state = worst(links.map((l) => l.state));
-  const withheld =
-    (state.status === 'bogus' || (state.status === 'indeterminate' && !state.unanchored)) &&
-    !checkingDisabled;
-  const answer = withheld ? [] : links.flatMap((l) => l.sets);
-  return {
-    rcode: withheld ? Rcode.SERVFAIL : (links.at(-1)?.rcode ?? Rcode.SERVFAIL),
-    answer,
-    authority: withheld ? [] : links.flatMap((l) => l.authority),
-    verdict: verdictOf(state, answer),
-    ede:
-      state.status === 'secure'
-        ? undefined
-        : state.status === 'insecure'
-          ? state.ede
-          : { code: state.ede, text: state.why },
-    fromCache,
-    tookMs,
-    chain: [...new Set(links.flatMap((l) => l.chain))],
-  };
-}
-
-/** Types that ask for something else than records (RFC 6895 §3.1), ANY aside. */
-function isMeta(type: number): boolean {
-  return type === 0 || type === Type.OPT || (type >= 128 && type < Type.ANY);
-}
-
-function refusal(question: Question): Resolution {
-  const why = `questions for ${typeName(question.type)} in class ${question.class} are not answered`;
-  return {
-    rcode: Rcode.NOTIMP,
-    answer: [],
-    authority: [],
-    verdict: { status: 'indeterminate', ede: Ede.NOT_SUPPORTED, why },
-    ede: { code: Ede.NOT_SUPPORTED, text: why },
-    fromCache: false,
-    tookMs: 0,
-    chain: [],
-  };
-}
-
-function keyOf(question: Question): string {
-  return `${question.type} ${question.name}`;
 }
