@@ -440,6 +440,14 @@ export class Chain {
           );
         }
         if (state.status !== 'secure') return state;
+        const cut = this.#cutBetween(signer, limit);
+        if (cut !== undefined) {
+          return bogus(
+            Ede.NSEC_MISSING,
+            `a denial of ${nameText(name)} is signed by ${nameText(signer)}, but lies in the zone ${nameText(cut)}`,
+            [],
+          );
+        }
         const found = this.#proofOf(signer, state.keys, sets, reply.authority, ask);
         return found.status === 'bogus' && this.#mayHaveNewKeys(entry, found.ede)
           ? this.#proof(reply, name, limit, hint, ask)
