@@ -1,0 +1,276 @@
+/**
+ * A simulated internet of authoritative servers under a virtual clock: each address serves the zones that a signed
+ * world gives it, unless a test puts a server of its own there. And an iteration that asks them.
+ */
+import { Asks, type Heard } from '../../src/dns/asks.ts';
+import type { Exchange, FinderEffect, Origin } from '../../src/dns/finder.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  type Message,
+  type Question,
+  type ResourceRecord,
+} from '../../src/dns/message.ts';
+import { nameText } from '../../src/dns/name.ts';
+import type { Hint } from '../../src/dns/recurse/hints.ts';
+import { defaultLimits } from '../../src/dns/recurse/limits.ts';
+import { Recursion, type RecursionOptions } from '../../src/dns/recurse/recursion.ts';
+import { Class, Rcode, Type, typeName } from '../../src/dns/types.ts';
+import { formatAddress, parseAddress } from '../../src/net/address.ts';
+import type { Random } from '../../src/random.ts';
+import { instant, type Instant } from '../../src/time.ts';
+import { address, key, withCaseOf, wire, type SignedWorld } from './zone.ts';
+
+/** What a server says; undefined: nothing at all. */
+export type Said = Partial<Message> | undefined;
+/** A server of a test's own. */
+export type AuthoritativeServer = (question: Question, query: Message) => Said;
+
+/** A question as a server saw it: `A example.org`. */
+export interface Seen {
+  readonly server: string;
+  readonly text: string;
+  readonly query: Message;
+  readonly at: number;
+}
+
+/** Octets that follow from a seed. */
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0 || 1;
+  return {
+    octets: (count) =>
+      Uint8Array.from({ length: count }, () => {
+        // xorshift32: chance that is the same each time.
+        state ^= state << 13;
+        state ^= state >>> 17;
+        state ^= state << 5;
+        state >>>= 0;
+        return state & 0xff;
+      }),
+  };
+}
+
+export class Internet {
+  readonly seen: Seen[] = [];
+  readonly #servers = new Map<string, AuthoritativeServer>();
+  readonly #random = seededRandom(7);
+  /** One way and back, ms, by address. */
+  roundTripMs: (server: string) => number = () => 20;
+  /** Share of questions that get no reply. */
+  loss = 0;
+  /** Addresses that there is no route to. */
+  unreachable: (server: string) => boolean = () => false;
+
+  constructor(world?: SignedWorld) {
+    for (const [server, zones] of world?.servers ?? []) {
+      this.#servers.set(server, (question, query) =>
+        world?.serve(zones, question, query.edns?.dnssecOk ?? false),
+      );
+    }
+  }
+
+  /** Puts a server at an address, in place of what is there. */
+  at(server: string, answers: AuthoritativeServer): this {
+    this.#servers.set(server, answers);
+    return this;
+  }
+
+  /** Changes what the server at an address says. */
+  change(server: string, how: (said: Said, question: Question, query: Message) => Said): this {
+    const before = this.#servers.get(server);
+    return this.at(server, (question, query) => how(before?.(question, query), question, query));
+  }
+
+  /** Questions that a server saw since the last call, or all of them did. */
+  questions(server?: string): string[] {
+    const wanted = this.seen.filter((s) => server === undefined || s.server === server);
+    for (const s of wanted) this.seen.splice(this.seen.indexOf(s), 1);
+    return wanted.map((s) => s.text);
+  }
+
+  /** The reply of the server at an address. */
+  reply(server: string, octets: Uint8Array, at: number): Uint8Array | undefined {
+    const query = decodeMessage(octets);
+    const question = query.ok ? query.value.questions[0] : undefined;
+    if (!query.ok || !question) throw new Error('a server is asked nothing');
+    this.seen.push({
+      server,
+      text: `${typeName(question.type)} ${nameText(question.name)}`,
+      query: query.value,
+      at,
+    });
+    if (this.loss > 0 && (this.#random.octets(1)[0] ?? 0) < this.loss * 256) return undefined;
+    const said = this.#servers.get(server)?.(question, query.value);
+    if (!said) return undefined;
+    const edns = query.value.edns && {
+      version: 0,
+      udpSize: 1232,
+      dnssecOk: query.value.edns.dnssecOk,
+      options: [],
+    };
+    const reply: Message = {
+      ...query.value,
+      response: true,
+      answer: [],
+      authority: [],
+      additional: [],
+      rcode: Rcode.NOERROR,
+      ...(edns && { edns }),
+      ...said,
+    };
+    return withCaseOf(octets, encodeMessage(reply));
+  }
+}
+
+/** Time, and what is on its way. */
+export class Iteration {
+  readonly asks: Asks;
+  readonly recursion: Recursion;
+  readonly internet: Internet;
+  now: Instant = instant(1000);
+  readonly #coming: { readonly at: number; readonly come: () => Heard | undefined }[] = [];
+  /** What the effects of the moment go to. */
+  readonly #effects: FinderEffect[] = [];
+
+  constructor(internet: Internet, options: Partial<RecursionOptions> = {}) {
+    const random = seededRandom(11);
+    this.internet = internet;
+    this.asks = new Asks(random);
+    this.recursion = new Recursion(this.asks, {
+      hints: hintsOf({ ns: ['192.0.2.1'] }),
+      random,
+      qnameMinimisation: 'relaxed',
+      limits: defaultLimits,
+      ...options,
+    });
+  }
+
+  /** Asks and lets everything happen until the reply is there. */
+  find(name: string, type: number = Type.A, avoided?: Origin): Exchange {
+    const exchange = this.start(name, type, avoided);
+    this.run();
+    if (!exchange.reply) throw new Error(`no reply to ${name}`);
+    return exchange;
+  }
+
+  start(name: string, type: number = Type.A, avoided?: Origin): Exchange {
+    const question = { name: key(name), type, class: Class.IN };
+    const exchange = this.recursion.start(question, avoided, this.now, this.#effects);
+    this.#perform();
+    return exchange;
+  }
+
+  abandon(exchange: Exchange): void {
+    this.recursion.abandon(exchange, this.#effects);
+    this.#perform();
+  }
+
+  /** Lets replies arrive and deadlines pass until nothing is under way, or until `until`. */
+  run(until = Infinity): void {
+    for (let steps = 0; steps < 20_000; steps++) {
+      this.#coming.sort((a, b) => a.at - b.at);
+      const next = this.#coming[0];
+      const due = Math.min(this.asks.deadline?.at ?? Infinity, this.recursion.deadline?.at ?? Infinity);
+      const at = Math.min(next?.at ?? Infinity, due);
+      if (at === Infinity || at > until) {
+        if (until !== Infinity) this.now = instant(until);
+        return;
+      }
+      this.now = instant(Math.max(at, this.now));
+      if (next && next.at <= at) {
+        this.#coming.shift();
+        this.#heard(next.come());
+      } else {
+        for (const heard of this.asks.tick(this.now, this.#effects)) this.#heard(heard);
+        this.recursion.tick(this.now, this.#effects);
+      }
+      this.#perform();
+    }
+    throw new Error('it does not come to an end');
+  }
+
+  /** Time passes. */
+  wait(seconds: number): void {
+    this.run(this.now + seconds * 1000);
+  }
+
+  #heard(heard: Heard | undefined): void {
+    if (heard) this.recursion.heard(heard.asked, heard.outcome, this.now, this.#effects);
+  }
+
+  #perform(): void {
+    for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) {
+      if (effect.kind === 'release') continue;
+      const { ask, server, octets } = effect;
+      const text = formatAddress(server.endpoint.address);
+      const arrive = (delayMs: number, come: () => Heard | undefined): void => {
+        this.#coming.push({ at: this.now + delayMs, come });
+      };
+      if (this.internet.unreachable(text)) {
+        arrive(0, () => this.asks.failed(ask, `there is no route to ${text}`, this.now, this.#effects));
+        continue;
+      }
+      const reply = this.internet.reply(text, octets, this.now);
+      if (!reply) continue;
+      arrive(this.internet.roundTripMs(text), () => this.asks.received(ask, reply, this.now, this.#effects));
+    }
+  }
+}
+
+/** Hints in short. */
+export function hintsOf(servers: Readonly<Record<string, readonly string[]>>): Hint[] {
+  return Object.entries(servers).map(([name, addresses]) => ({
+    name: key(name),
+    addresses: addresses.map((text) => parseAddress(text)).filter((a) => a !== undefined),
+  }));
+}
+
+/** A record of IN. */
+export function record(owner: string, type: number, rdata: Uint8Array, ttl = 3600): ResourceRecord {
+  return { owner: key(owner), type, class: Class.IN, ttl, rdata };
+}
+
+export function ns(zone: string, server: string, ttl = 3600): ResourceRecord {
+  return record(zone, Type.NS, wire(server), ttl);
+}
+
+export function a(owner: string, text: string, ttl = 3600): ResourceRecord {
+  return record(owner, text.includes(':') ? Type.AAAA : Type.A, address(text), ttl);
+}
+
+/** A referral. */
+export function referral(records: readonly ResourceRecord[], glue: readonly ResourceRecord[] = []): Said {
+  return { authoritative: false, authority: records, additional: glue };
+}
+
+export function answer(...records: readonly ResourceRecord[]): Said {
+  return { authoritative: true, answer: records };
+}
+
+/** A denial with the SOA of `zone`. */
+export function denial(zone: string, rcode: number = Rcode.NOERROR): Said {
+  const numbers = new Uint8Array(20);
+  numbers[19] = 60;
+  const soa = record(zone, Type.SOA, Uint8Array.from([...wire('ns'), ...wire('ns'), ...numbers]), 60);
+  return { authoritative: true, rcode, authority: [soa] };
+}
+
+/** The addresses in a reply. */
+export function addressesOf(exchange: Exchange): string[] {
+  const { reply } = exchange;
+  if (reply?.kind !== 'message') return [];
+  return reply.answer
+    .filter((s) => s.type === Type.A || s.type === Type.AAAA)
+    .flatMap((s) => s.rdatas.map((r) => r.join('.')));
+}
+
+/** What an exchange came to, in a word or a sentence. */
+export function outcomeOf({ reply }: Exchange): string {
+  if (!reply) return 'nothing';
+  if (reply.kind === 'failure') return reply.why;
+  const { rcode } = reply.message;
+  if (rcode === Rcode.NXDOMAIN) return 'NXDOMAIN';
+  return reply.answer.length === 0
+    ? 'NODATA'
+    : reply.answer.map((s) => `${typeName(s.type)} ${nameText(s.owner)}`).join(', ');
+}
