@@ -1,25 +1,15 @@
 import { isSpecialName, type LocalAnswer } from '../dns/local-names.ts';
-import type { Resolution } from '../dns/resolver.ts';
-import { nameText, type NameKey } from '../dns/name.ts';
 import type { Question } from '../dns/message.ts';
+import { nameText, type NameKey } from '../dns/name.ts';
+import type { Resolution } from '../dns/resolver.ts';
 import type { RRset } from '../dns/rrset.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../dns/types.ts';
 import { formatAddress, type IpAddress } from '../net/address.ts';
 import { earliest, later, type Deadline, type Instant } from '../time.ts';
-import type { Moment, Peer } from './peer.ts';
-import type { Peers } from './peers.ts';
-import {
-  keysFrom,
-  planOf,
-  unsignedZone,
-  wantedKey,
-  type AddressPlan,
-  type KeyFinding,
-  type Plan,
-  type Reason,
-  type WantedAddress,
-} from './plan.ts';
+import { addressesAtOnce, addressStates, type AddressState } from './address-states.ts';
 import { addressesIn, hasAddresses, keyTtl, ordered } from './addresses.ts';
+import type { GateDoors, GateOptions } from './gate-doors.ts';
+import { findingOf, isOpen } from './key-search.ts';
 import {
   deadlineOf,
   from,
@@ -30,8 +20,11 @@ import {
   type LookupRecord,
   type Outcome,
 } from './lookup.ts';
-import { blockRefused, localReason, overdueReason, remedyFor, sharedWithPrivate } from './reasons.ts';
-import { decide, mayProtect, type Policy } from './policy.ts';
+import type { Moment } from './peer.ts';
+import type { Peers } from './peers.ts';
+import { planOf, wantedKey, type KeyFinding, type Plan, type Reason, type WantedAddress } from './plan.ts';
+import { decide, mayProtect } from './policy.ts';
+import { localReason, overdueReason } from './reasons.ts';
 import { counted, duration, listed } from './text.ts';
 
 /**
@@ -304,14 +297,14 @@ export class Gate {
       return;
     }
     if (!lookup.plan) {
-      let finding = this.#finding(lookup, addresses);
+      let finding = findingOf(lookup, addresses);
       if (isOpen(finding)) {
         if (!this.#keyIsLate(lookup, at)) {
           this.#prepare(lookup, at);
           if (finding !== 'asking') this.#askForEvidence(lookup, finding.wanted, at);
           return;
         }
-        finding = this.#finding(lookup, addresses);
+        finding = findingOf(lookup, addresses);
       }
       if (isOpen(finding)) return; // never after keyIsLate
       lookup.plan = this.#plan(lookup, addresses, finding, at);
@@ -339,40 +332,6 @@ export class Gate {
     remember(this.#mute, name, later(at.now, muteMs), muteNames);
     step(lookup, at, 'whether there is a key was not found out in time');
     return true;
-  }
-
-  #finding(lookup: Lookup, addresses: readonly IpAddress[]): KeyFinding | 'asking' | undefined {
-    const { name } = lookup.question;
-    switch (lookup.keyState) {
-      case 'notWanted':
-        return undefined;
-      case 'local':
-        return { kind: 'none', reason: localReason(lookup.local) };
-      case 'knownInsecure':
-        return { kind: 'none', reason: unsignedZone(nameText(name), insecureZone(lookup.resolution)) };
-      case 'asking':
-        return 'asking';
-      case 'late':
-        return {
-          kind: 'none',
-          reason: {
-            code: 'key-indeterminate',
-            why: `The resolvers answer the address question for ${nameText(name)}, and not the IPSECKEY question.`,
-            remedy:
-              'Try `oe doctor`: it asks the resolvers; some drop questions of types that they do not know.',
-          },
-        };
-      case 'known': {
-        if (!lookup.keyResolution) return undefined;
-        const owners = [
-          name,
-          ...lookup.keyResolution.answer.flatMap((s) => (s.type === Type.IPSECKEY ? [s.owner] : [])),
-        ];
-        return keysFrom(name, lookup.keyResolution.verdict, { owners, addresses, evidence: lookup.evidence });
-      }
-      default:
-        return lookup.keyState satisfies never;
-    }
   }
 
   #askForEvidence(lookup: Lookup, wanted: readonly WantedAddress[], at: Moment): void {
@@ -432,7 +391,7 @@ export class Gate {
 
   #carryOut(lookup: Lookup, plan: Plan, resolution: Resolution, at: Moment): void {
     const { name } = lookup.question;
-    const states = plan.addresses.map((a, i) => this.#stateOf(a, plan, at, i < addressesAtOnce));
+    const states = addressStates(this.#peers, plan, at);
     const waiting = states.filter((s) => s.kind === 'waiting');
     const protectedOnes = states.filter((s) => s.kind === 'protected');
     if (waiting.length > 0) {
@@ -498,45 +457,6 @@ export class Gate {
     });
   }
 
-  #stateOf(a: AddressPlan, plan: Plan, at: Moment, isTried: boolean): AddressState {
-    const { address, fate } = a;
-    const peer = this.#peers.find(address);
-    switch (fate.kind) {
-      case 'clear':
-        // Another name of the same address may insist; the kernel knows only the address.
-        if (peer?.insist === true && peer.live.length === 0 && fate.reason.code !== 'exempt') {
-          return { kind: 'refused', address, reason: sharedWithPrivate(peer) };
-        }
-        return { kind: 'clear', address, reason: fate.reason };
-      case 'refuse':
-        return { kind: 'refused', address, reason: fate.reason };
-      case 'protect': {
-        if (peer?.insist === true && peer.block === 'refused')
-          return { kind: 'refused', address, reason: blockRefused(peer) };
-        const standing =
-          isTried || !peer
-            ? this.#peers.protect(address, plan.keys, at)
-            : this.#peers.standing(peer, plan.keys, at.now);
-        if (standing.kind === 'protected') return { kind: 'protected', address };
-        if (standing.kind === 'failed') {
-          const { code, why } = standing.failure;
-          const text = formatAddress(address);
-          const reason: Reason = { code, why: `${text}: ${why}.`, remedy: remedyFor(code, text) };
-          return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
-        }
-        if (standing.kind === 'none') {
-          const why = `Only the first ${addressesAtOnce} addresses of an answer are tried.`;
-          const reason: Reason = { code: 'too-many-addresses', why };
-          return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
-        }
-        const now = this.#peers.find(address);
-        return { kind: 'waiting', address, peer: now, insist: fate.insist };
-      }
-      default:
-        return fate satisfies never;
-    }
-  }
-
   /** Nothing in it to protect: goes as it came. */
   #pass(lookup: Lookup, at: Moment, resolution: Resolution): void {
     for (const address of lookup.early.values()) this.#peers.giveUp(address, at, 'the name has no address');
@@ -593,48 +513,10 @@ export class Gate {
   }
 }
 
-/** What the gate asks of the agent. Nothing of it calls back before it returns. */
-export interface GateDoors {
-  lookup(question: Question, checkingDisabled: boolean): number;
-  cancel(id: number): void;
-  /** What this host answers by itself, without a resolver. */
-  local(question: Question): LocalAnswer | undefined;
-  cached(question: Question, checkingDisabled: boolean): Resolution | undefined;
-  /** The name lies in a zone that is known not to be signed. */
-  knownInsecure(name: NameKey): boolean;
-  /** Has the kernel drop everything between us and the address; `Peer.block` says when it stands. */
-  block(address: IpAddress): void;
-  release(waiter: number, outcome: Outcome): void;
-  warn(event: string, fields: Readonly<Record<string, string>>): void;
-}
-
-export interface GateOptions {
-  readonly policy: Policy;
-  readonly budgetMs: number;
-  readonly privateBudgetMs: number;
-  /** Why an address is never protected, or undefined. */
-  readonly exempt: (address: IpAddress) => string | undefined;
-  /** Why this host cannot protect traffic of the address's family, as a clause, or undefined. */
-  readonly unavailable: (address: IpAddress) => string | undefined;
-}
-
 type Pending =
   | { readonly lookup: Lookup; readonly what: 'address' | 'key' }
   | { readonly lookup: Lookup; readonly what: 'evidence'; readonly evidence: string };
 
-type AddressState =
-  | { readonly kind: 'protected'; readonly address: IpAddress }
-  | { readonly kind: 'clear'; readonly address: IpAddress; readonly reason: Reason }
-  | { readonly kind: 'refused'; readonly address: IpAddress; readonly reason: Reason }
-  | {
-      readonly kind: 'waiting';
-      readonly address: IpAddress;
-      readonly peer: Peer | undefined;
-      readonly insist: boolean;
-    };
-
-/** Addresses of one answer that are negotiated with at the same time. */
-const addressesAtOnce = 8;
 /** Once one address is protected, the others have this long to become so too. */
 const graceMs = 30;
 const evidencePerLookup = 4;
@@ -653,19 +535,8 @@ const unsignedMs = 50;
 const muteMs = 60_000;
 const muteNames = 1_024;
 
-/** Whether it takes another answer to know what came of asking for keys. */
-function isOpen(
-  finding: KeyFinding | 'asking' | undefined,
-): finding is 'asking' | Extract<KeyFinding, { kind: 'wanting' }> {
-  return finding === 'asking' || finding?.kind === 'wanting';
-}
-
 function protectedTtl({ keyResolution }: Lookup): number {
   return Math.min(longestProtectedSeconds, Math.max(leastKeySeconds, keyTtl(keyResolution)));
-}
-
-function insecureZone(resolution: Resolution | undefined): string {
-  return resolution?.verdict.status === 'insecure' ? resolution.verdict.from : 'it lies in';
 }
 
 /** Adds to a map that keeps only the latest. */

@@ -1,0 +1,32 @@
+import type { LocalAnswer } from '../dns/local-names.ts';
+import type { Question } from '../dns/message.ts';
+import type { NameKey } from '../dns/name.ts';
+import type { Resolution } from '../dns/resolver.ts';
+import type { IpAddress } from '../net/address.ts';
+import type { Outcome } from './lookup.ts';
+import type { Policy } from './policy.ts';
+
+/** What the gate asks of the agent. Nothing of it calls back before it returns. */
+export interface GateDoors {
+  lookup(question: Question, checkingDisabled: boolean): number;
+  cancel(id: number): void;
+  /** What this host answers by itself, without a resolver. */
+  local(question: Question): LocalAnswer | undefined;
+  cached(question: Question, checkingDisabled: boolean): Resolution | undefined;
+  /** The name lies in a zone that is known not to be signed. */
+  knownInsecure(name: NameKey): boolean;
+  /** Has the kernel drop everything between us and the address; `Peer.block` says when it stands. */
+  block(address: IpAddress): void;
+  release(waiter: number, outcome: Outcome): void;
+  warn(event: string, fields: Readonly<Record<string, string>>): void;
+}
+
+export interface GateOptions {
+  readonly policy: Policy;
+  readonly budgetMs: number;
+  readonly privateBudgetMs: number;
+  /** Why an address is never protected, or undefined. */
+  readonly exempt: (address: IpAddress) => string | undefined;
+  /** Why this host cannot protect traffic of the address's family, as a clause, or undefined. */
+  readonly unavailable: (address: IpAddress) => string | undefined;
+}
