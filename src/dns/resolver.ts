@@ -2,7 +2,7 @@ import type { Endpoint } from '../net/address.ts';
 import type { Random } from '../random.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { TrustAnchor } from './anchors.ts';
-import { Cache } from './cache.ts';
+import { Cache } from './cache/cache.ts';
 import { Chain, type Reply } from './dnssec/chain.ts';
 import { judge, worst, type Link } from './dnssec/validate.ts';
 import { Zones, type Bogus, type Indeterminate } from './dnssec/zones.ts';

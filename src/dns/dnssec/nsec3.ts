@@ -55,8 +55,11 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
   return nsec3ProofFrom(zone, source, budget);
 }
 
+/** What hashing may cost. */
+type HashBudget = Pick<Budget, 'hash' | 'exhausted'>;
+
 /** Proofs with NSEC3 (RFC 5155 §8). */
-export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: Budget): DenialProof {
+export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashBudget): DenialProof {
   const first = source.parameters;
   const hashes = new Map<NameKey, Uint8Array | undefined>();
 

@@ -1,5 +1,6 @@
 import type { Instant, WallSeconds } from '../../time.ts';
-import { ancestorOf, labelCount, type NameKey } from '../name.ts';
+import { Store } from '../cache/store.ts';
+import { isBelow, parentOf, type NameKey } from '../name.ts';
 import type { Question } from '../message.ts';
 import type { ZoneKey } from './signature.ts';
 
@@ -55,53 +56,129 @@ export interface ZoneEntry {
   readonly validUntil: number;
 }
 
-/** Zones and keys of zones kept; a flood of names of insecure zones, or of zones with many keys, pushes out the oldest. */
-const limit = 8192;
+/** What an entry costs, and each key beside its octets: most of it is OpenSSL's. */
+const [perEntry, perKey] = [600, 2500];
+/** What part of its life is left when the keys of a zone in use are due, and how often they were used by then. */
+const [dueShare, dueUses] = [0.1, 2];
 
-/** What the chain of trust has yielded so far, name by name; bounded. */
-export class Zones {
-  readonly #entries = new Map<NameKey, ZoneEntry>();
-  #weight = 0;
+interface Kept {
+  readonly entry: ZoneEntry;
+  uses: number;
+}
+
+/** What the chain of trust has yielded so far, as it is read and written. */
+export interface ZoneStore {
+  get(name: NameKey, now: Instant, wall: WallSeconds): ZoneEntry | undefined;
+  set(entry: ZoneEntry): void;
+  delete(name: NameKey): void;
+  /** The entry nearest above `name`, or at it, that tells to which zone it belongs. */
+  closest(name: NameKey, now: Instant, wall: WallSeconds): ZoneEntry | undefined;
+}
+
+/** What the chain of trust has yielded so far, name by name; bounded by memory, what is not in use goes first. */
+export class Zones implements ZoneStore {
+  readonly #kept: Store<Kept>;
+  /** Signed zones that are in use and about to lapse: proved again in time, nobody has to wait for them. */
+  readonly due = new Set<NameKey>();
+
+  constructor(limitOctets = 8 * 2 ** 20) {
+    this.#kept = new Store(limitOctets);
+  }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#kept.size;
+  }
+
+  /** Memory that it takes, about. */
+  get octets(): number {
+    return this.#kept.octets;
   }
 
   get(name: NameKey, now: Instant, wall: WallSeconds): ZoneEntry | undefined {
-    const entry = this.#entries.get(name);
-    if (!entry) return undefined;
-    if (now < entry.until && wall <= entry.validUntil) return entry;
-    this.delete(name);
-    return undefined;
+    const kept = this.#kept.get(name);
+    if (!kept) return undefined;
+    const { entry } = kept;
+    if (now >= entry.until || wall > entry.validUntil) {
+      this.#kept.delete(name);
+      return undefined;
+    }
+    kept.uses++;
+    if (
+      kept.uses > dueUses &&
+      entry.state.status === 'secure' &&
+      entry.until - now <= (entry.until - entry.since) * dueShare
+    )
+      this.due.add(name);
+    return entry;
   }
 
   set(entry: ZoneEntry): void {
-    this.delete(entry.name);
-    this.#entries.set(entry.name, entry);
-    this.#weight += weightOf(entry);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#weight <= limit) return;
-      this.delete(oldest);
-    }
+    this.#kept.set(entry.name, { entry, uses: 0 }, octetsOf(entry));
   }
 
   delete(name: NameKey): void {
-    const entry = this.#entries.get(name);
-    if (!entry) return;
-    this.#entries.delete(name);
-    this.#weight -= weightOf(entry);
+    this.#kept.delete(name);
   }
 
-  /** The entry nearest above `name`, or at it, that tells to which zone it belongs. */
   closest(name: NameKey, now: Instant, wall: WallSeconds): ZoneEntry | undefined {
-    for (let labels = labelCount(name); labels >= 0; labels--) {
-      const entry = this.get(ancestorOf(name, labels), now, wall);
+    for (let at: NameKey | undefined = name; at !== undefined; at = parentOf(at)) {
+      const entry = this.get(at, now, wall);
       if (entry && (entry.state.status === 'secure' || entry.state.status === 'insecure')) return entry;
     }
     return undefined;
   }
+
+  /** Drops what is known of `name`, with `tree` of all names below too; how many entries that were. */
+  forget(name: NameKey, tree: boolean): number {
+    let dropped = 0;
+    for (const [owner] of this.#kept.entries()) {
+      if (owner !== name && !(tree && isBelow(owner as NameKey, name))) continue;
+      this.#kept.delete(owner);
+      dropped++;
+    }
+    return dropped;
+  }
+
+  clear(): number {
+    const dropped = this.#kept.size;
+    this.#kept.clear();
+    this.due.clear();
+    return dropped;
+  }
 }
 
-function weightOf({ state }: ZoneEntry): number {
-  return 1 + (state.status === 'secure' ? state.keys.length : 0);
+/** Zones with one left out, so that it is proved anew from the zones above it. */
+export class ZonesWithout implements ZoneStore {
+  readonly #zones: ZoneStore;
+  readonly #hidden: NameKey;
+  /** The new proof, once it is there. */
+  found: ZoneEntry | undefined;
+
+  constructor(zones: ZoneStore, hidden: NameKey) {
+    this.#zones = zones;
+    this.#hidden = hidden;
+  }
+
+  get(name: NameKey, now: Instant, wall: WallSeconds): ZoneEntry | undefined {
+    return name === this.#hidden ? this.found : this.#zones.get(name, now, wall);
+  }
+
+  set(entry: ZoneEntry): void {
+    if (entry.name === this.#hidden) this.found = entry;
+    else this.#zones.set(entry);
+  }
+
+  delete(name: NameKey): void {
+    if (name !== this.#hidden) this.#zones.delete(name);
+  }
+
+  closest(name: NameKey, now: Instant, wall: WallSeconds): ZoneEntry | undefined {
+    return this.#zones.closest(name === this.#hidden ? (parentOf(name) ?? name) : name, now, wall);
+  }
+}
+
+function octetsOf({ state }: ZoneEntry): number {
+  let octets = perEntry;
+  if (state.status === 'secure') for (const { dnskey } of state.keys) octets += perKey + dnskey.rdata.length;
+  return octets;
 }
