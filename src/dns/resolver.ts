@@ -1,19 +1,19 @@
-import type { Endpoint } from '../net/address.ts';
-import type { Random } from '../random.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { TrustAnchor } from './anchors.ts';
+import { Trust, type TrustEffect, type TrustOptions } from './anchors/trust.ts';
 import { Cache } from './cache/cache.ts';
 import { Chain, type Reply } from './dnssec/chain.ts';
 import { judge, worst, type Link } from './dnssec/validate.ts';
 import { Zones, type Bogus, type Indeterminate } from './dnssec/zones.ts';
-import type { Exchange, FinderEffect } from './finder.ts';
-import { Finders } from './finders.ts';
+import type { Exchange, FinderEffect, Origin } from './finder.ts';
+import { Finders, type FindersOptions, type Routes } from './finders.ts';
 import { keyOf, lookupMs, newJob, setsOf, tellArrived, type Job } from './job.ts';
 import { maxAliases, stepsOf } from './links.ts';
 import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
 import { ends, failure, isMeta, refusal, resolutionOf, type Resolution } from './resolution.ts';
 import type { RRset } from './rrset.ts';
+import { toldOf } from './told.ts';
 import { Class, Ede, Type, typeName } from './types.ts';
 
 export type { Resolution } from './resolution.ts';
@@ -30,18 +30,27 @@ export type ResolverInput =
   /** What came back for `ask`, as it came. A datagram that does not fit the question is ignored. */
   | { readonly kind: 'reply'; readonly ask: number; readonly octets: Uint8Array }
   | { readonly kind: 'failed'; readonly ask: number; readonly why: string }
+  /** The network names other resolvers; what is under way goes on. */
+  | { readonly kind: 'upstreams'; readonly routes: Routes }
+  /** This host has other addresses than before. */
+  | { readonly kind: 'moved' }
+  /** The answer to `fetchAnchors`: anchors whose signature was checked. */
+  | { readonly kind: 'anchorsFetched'; readonly anchors: readonly TrustAnchor[] }
+  | { readonly kind: 'anchorsNotFetched'; readonly why: string }
   | { readonly kind: 'tick' };
 
 export type ResolverEffect =
   | FinderEffect
   /** The answer to the lookup is here, *not validated*; comes at most once, before `resolved`. */
   | { readonly kind: 'arrived'; readonly id: number; readonly answer: readonly RRset[] }
-  | { readonly kind: 'resolved'; readonly id: number; readonly resolution: Resolution };
+  | { readonly kind: 'resolved'; readonly id: number; readonly resolution: Resolution }
+  | TrustEffect;
 
-export interface ResolverOptions {
-  readonly upstreams: readonly Endpoint[];
+export interface ResolverOptions extends FindersOptions {
+  /** Anchors that stay as they are. */
   readonly anchors: readonly TrustAnchor[];
-  readonly random: Random;
+  /** What else is taken on trust, or is not. */
+  readonly trust?: Omit<TrustOptions, 'fixed'>;
 }
 
 /** Different questions on their way at once, and who waits for them. */
@@ -56,10 +65,10 @@ const guessedLabels = 3;
  * or upstream; each step is judged by the chain of trust, whose own questions leave together with the first one as
  * far as they can be guessed, and are remembered zone by zone. The AD bit of upstreams is never looked at.
  *
- * **Limitations:** no synthesis from cached denials (RFC 8198), no update of trust anchors (RFC 5011).
+ * **Limitations:** no synthesis from cached denials (RFC 8198).
  */
 export class Resolver {
-  readonly #anchors: readonly TrustAnchor[];
+  readonly #trust: Trust;
   readonly #finders: Finders;
   readonly #cache = new Cache();
   readonly #zones = new Zones();
@@ -70,15 +79,13 @@ export class Resolver {
   readonly #counters = { lookups: 0, fromCache: 0, secure: 0, insecure: 0, bogus: 0, indeterminate: 0 };
 
   constructor(options: ResolverOptions) {
-    this.#anchors = options.anchors;
-    this.#finders = new Finders({
-      upstreams: options.upstreams.map((endpoint) => ({ endpoint, transport: 'udp' })),
-      random: options.random,
-    });
+    this.#trust = new Trust({ fixed: options.anchors, ...options.trust });
+    this.#finders = new Finders(options);
   }
 
   handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
     const effects: ResolverEffect[] = [];
+    this.#trust.tick(this.#asking(now, effects), now, wall, effects);
     switch (input.kind) {
       case 'lookup':
         this.#lookup(input, now, wall, effects);
@@ -95,6 +102,18 @@ export class Resolver {
         for (const exchange of this.#finders.failed(input.ask, input.why, now, effects))
           this.#replied(exchange, now, wall, effects);
         break;
+      case 'anchorsFetched':
+        this.#distrust(this.#trust.fetched(input.anchors, wall, effects));
+        break;
+      case 'anchorsNotFetched':
+        this.#trust.fetchFailed(input.why, wall, effects);
+        break;
+      case 'upstreams':
+        this.#finders.use(input.routes, now);
+        break;
+      case 'moved':
+        this.#finders.forgetCookies();
+        break;
       case 'tick':
         this.#tick(now, wall, effects);
         break;
@@ -109,7 +128,7 @@ export class Resolver {
     for (const { giveUpAt } of this.#jobs.values())
       if (first === undefined || giveUpAt < first) first = giveUpAt;
     const lookups = first === undefined ? undefined : { at: first, why: 'end of a lookup' };
-    return earliest([this.#finders.deadline, lookups]);
+    return earliest([this.#finders.deadline, lookups, this.#trust.deadline]);
   }
 
   /** The answer from the cache, at no cost, or undefined. It counts as a lookup. */
@@ -140,7 +159,8 @@ export class Resolver {
       if (!known) return undefined;
       links.push(known.link);
       tookMs = Math.max(tookMs, known.tookMs);
-      if (ends(known.link, question.type)) return resolutionOf(links, checkingDisabled, true, tookMs);
+      if (ends(known.link, question.type))
+        return toldOf(this.#trust, question, links, { checkingDisabled, fromCache: true, tookMs }, wall);
       at = known.link.target ?? at;
     }
     return undefined;
@@ -148,9 +168,10 @@ export class Resolver {
 
   /** The name lies in a zone that is known (from the cache) not to be signed. */
   knownInsecure(name: NameKey, now: Instant, wall: WallSeconds): boolean {
+    if (this.#trust.exemption(name, wall)) return true;
     const zone = this.#zones.closest(name, now, wall);
     if (zone?.state.status !== 'insecure') return false;
-    return !this.#anchors.some(
+    return !this.#trust.anchors.some(
       (a) => a.owner !== zone.name && isBelow(a.owner, zone.name) && isBelow(name, a.owner),
     );
   }
@@ -210,10 +231,22 @@ export class Resolver {
   }
 
   #replied(exchange: Exchange, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    this.#distrust(this.#trust.heard(exchange, this.#asking(now, effects), now, wall, effects));
     const shared = this.#shared.get(keyOf(exchange.question));
     if (shared?.exchange !== exchange) return;
     for (const job of [...shared.jobs])
       if (this.#jobs.get(job.key) === job) this.#advance(job, now, wall, effects);
+  }
+
+  /** Questions that nobody waits for but {@link Trust}. */
+  #asking(now: Instant, effects: ResolverEffect[]) {
+    return (question: Question, avoided: Origin | undefined): Exchange =>
+      this.#finders.start(question, avoided, now, effects);
+  }
+
+  /** The anchors of these zones are others now: what they proved has to be proved again. */
+  #distrust(zones: readonly NameKey[]): void {
+    for (const zone of zones) this.#zones.delete(zone);
   }
 
   #tick(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
@@ -229,6 +262,7 @@ export class Resolver {
         job,
         { status: 'indeterminate', ede: Ede.NO_REACHABLE_AUTHORITY, why, unanchored: false },
         now,
+        wall,
         effects,
       );
     }
@@ -238,7 +272,8 @@ export class Resolver {
   #advance(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#walk(job, now, wall, effects);
     const chain = new Chain({
-      anchors: this.#anchors,
+      anchors: this.#trust.anchors,
+      exemption: (name) => this.#trust.exemption(name, wall),
       zones: this.#zones,
       reply: (question) => this.#want(job, question, now, effects),
       now,
@@ -260,7 +295,7 @@ export class Resolver {
       this.#advance(job, now, wall, effects);
       return;
     }
-    this.#finish(job, now, effects);
+    this.#finish(job, now, wall, effects);
   }
 
   /** Follows the aliases, from the cache or upstream, without waiting for their verdicts. */
@@ -322,9 +357,10 @@ export class Resolver {
    * a top-level zone is known. In a zone that is known the answer's signatures tell whose keys it takes.
    */
   #guess(job: Job, name: NameKey, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
-    const anchor = this.#anchors.find((a) => isBelow(name, a.owner))?.owner;
+    const anchor = this.#trust.anchors.find((a) => isBelow(name, a.owner))?.owner;
     const zone = this.#zones.closest(name, now, wall);
     if (anchor === undefined || zone?.state.status === 'insecure') return;
+    if (this.#trust.exemption(name, wall)) return;
     if (!zone && anchor === rootName)
       this.#want(job, { name: rootName, type: Type.DNSKEY, class: Class.IN }, now, effects);
     const known = labelCount(zone?.name ?? anchor);
@@ -392,30 +428,33 @@ export class Resolver {
     this.#shared.delete(key);
   }
 
-  #end(job: Job, state: Indeterminate, now: Instant, effects: ResolverEffect[]): void {
+  #end(job: Job, state: Indeterminate, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     for (const item of job.items) {
       if (!item.link && item.found)
         item.link = { ...failure(item.found.step.name, state), sets: setsOf(item.found.step) };
     }
     if (job.at !== undefined) this.#endWith(job, failure(job.at, state), false);
-    this.#finish(job, now, effects);
+    this.#finish(job, now, wall, effects);
   }
 
-  #finish(job: Job, now: Instant, effects: ResolverEffect[]): void {
+  #finish(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#jobs.delete(job.key);
+    const isClockWrong = this.#trust.clockFault(wall) !== undefined;
     const links: Link[] = [];
     for (const { link, cached } of job.items) {
       if (!link) continue;
       links.push(link);
       // What we did not want to pay for may well be in order: the next lookup starts from the zones that this one proved.
       const unpaid = job.budget.exhausted && link.state.status === 'bogus';
-      if (!cached && !unpaid) this.#cache.set(link, job.question.type, now - job.startedAt, now);
+      if (!cached && !unpaid && !isClockWrong)
+        this.#cache.set(link, job.question.type, now - job.startedAt, now);
     }
     this.#counters[worst(links.map((l) => l.state)).status]++;
     const fromCache = job.items.every((i) => i.cached);
     for (const waiter of job.waiters.values()) {
       this.#waiting.delete(waiter.id);
-      const resolution = resolutionOf(links, waiter.checkingDisabled, fromCache, now - waiter.at);
+      const how = { checkingDisabled: waiter.checkingDisabled, fromCache, tookMs: now - waiter.at };
+      const resolution = toldOf(this.#trust, job.question, links, how, wall);
       effects.push({ kind: 'resolved', id: waiter.id, resolution });
     }
     for (const [key, exchange] of job.exchanges) {

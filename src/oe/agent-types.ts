@@ -1,4 +1,5 @@
 import type { TrustAnchor } from '../dns/anchors.ts';
+import type { FindersOptions } from '../dns/finders.ts';
 import type { Hosts } from '../dns/hosts.ts';
 import type { NameKey } from '../dns/name.ts';
 import type { ResolverEffect, ResolverInput } from '../dns/resolver.ts';
@@ -6,22 +7,19 @@ import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoin
 import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
 import type { HealthNote } from '../health.ts';
 import type { LogEvent } from '../log.ts';
-import type { Endpoint, IpAddress } from '../net/address.ts';
-import type { Random } from '../random.ts';
+import type { IpAddress } from '../net/address.ts';
 import type { Gate } from './gate.ts';
 import type { Moment, Peer } from './peer.ts';
 import type { Peers } from './peers.ts';
 import type { Policy } from './policy.ts';
 
 /** What an {@link Agent} is made from; nothing of it changes while it runs. */
-export interface AgentOptions {
+export interface AgentOptions extends FindersOptions {
   /** This host's own addresses at the start; `locals` says when they change. */
   readonly locals: readonly IpAddress[];
   /** This host's names of one label; absent: none is answered. */
   readonly ownNames?: readonly NameKey[];
-  readonly upstreams: readonly Endpoint[];
   readonly anchors: readonly TrustAnchor[];
-  readonly random: Random;
   /** Undefined: this host is anonymous to its peers. */
   readonly identity: HostIdentity | undefined;
   /** What the kernel can do. Without ESP for a family nothing is negotiated with its addresses. */
@@ -48,7 +46,7 @@ export type AgentInput =
     }
   /** A lookup for `oe why`, as a program would make it; `looked` says when both address types are through. */
   | { readonly kind: 'look'; readonly request: number; readonly name: NameKey }
-  | Extract<ResolverInput, { kind: 'reply' | 'failed' }>
+  | Extract<ResolverInput, { kind: 'reply' | 'failed' | 'upstreams' | 'anchorsFetched' | 'anchorsNotFetched' }>
   | Extract<EndpointInput, { kind: 'datagram' }>
   /** The answer to `findSource`; `local` undefined: there is no route. */
   | { readonly kind: 'source'; readonly peer: IpAddress; readonly local: IpAddress | undefined }
@@ -72,7 +70,7 @@ export type AgentInput =
 export type AgentEffect =
   /** The answer to `query`, once. */
   | { readonly kind: 'answer'; readonly query: number; readonly octets: Uint8Array }
-  | Extract<ResolverEffect, { kind: 'ask' | 'release' }>
+  | Extract<ResolverEffect, { kind: 'ask' | 'release' | 'keepAnchors' | 'fetchAnchors' }>
   | Extract<EndpointEffect, { kind: 'send' | 'allocateSpi' | 'keyLog' }>
   /** From which address do packets to `peer` leave? Answered by `source`. */
   | { readonly kind: 'findSource'; readonly peer: IpAddress }

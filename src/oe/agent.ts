@@ -2,6 +2,7 @@ import { inPlaceOfAny, minimalAnswer } from '../dns/any.ts';
 import { noHosts, type Hosts } from '../dns/hosts.ts';
 import { localAnswer, type LocalAnswer } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
+import { serverAddresses, type Routes } from '../dns/finders.ts';
 import type { NameKey } from '../dns/name.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
 import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
@@ -39,6 +40,7 @@ export class Agent {
   readonly #gate: Gate;
   readonly #peerKeys: PeerKeys;
   #locals: readonly IpAddress[];
+  #routes: Routes;
   #hosts: Hosts = noHosts;
 
   readonly #work: Work[] = [];
@@ -56,11 +58,8 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#locals = options.locals;
-    this.#resolver = new Resolver({
-      upstreams: options.upstreams,
-      anchors: options.anchors,
-      random: options.random,
-    });
+    this.#routes = { upstreams: options.upstreams, zones: options.zones ?? [] };
+    this.#resolver = new Resolver(options);
     this.#endpoint = new IkeEndpoint({
       random: options.random,
       identity: options.identity,
@@ -183,6 +182,8 @@ export class Agent {
         return;
       case 'reply':
       case 'failed':
+      case 'anchorsFetched':
+      case 'anchorsNotFetched':
         this.#work.push({ to: 'resolver', input });
         return;
       case 'datagram':
@@ -191,8 +192,14 @@ export class Agent {
       case 'source':
         this.#peers.source(input.peer, input.local, this.#at);
         return;
+      case 'upstreams':
+        this.#routes = input.routes;
+        this.#work.push({ to: 'resolver', input });
+        this.#applyRules({ what: 'other' });
+        return;
       case 'locals':
         this.#locals = input.addresses;
+        this.#work.push({ to: 'resolver', input: { kind: 'moved' } });
         this.#applyRules({ what: 'other' });
         return;
       case 'hosts':
@@ -358,6 +365,13 @@ export class Agent {
           this.#gate.resolved(effect.id, effect.resolution, this.#at);
         }
         return;
+      case 'keepAnchors':
+      case 'fetchAnchors':
+        this.#effects.push(effect);
+        return;
+      case 'log':
+        this.#log(effect.event);
+        return;
       default:
         effect satisfies never;
     }
@@ -503,8 +517,11 @@ export class Agent {
 
   /** Brings the kernel's standing rules in line: resolvers, what configuration says by prefix, private hosts. */
   #applyRules(batch: Batch): void {
-    const { policy, upstreams } = this.#options;
-    const rules: StandingRule[] = upstreams.map((u) => ({ prefix: hostPrefix(u.address), group: 'clear' }));
+    const { policy } = this.#options;
+    const rules: StandingRule[] = serverAddresses(this.#routes).map((address) => ({
+      prefix: hostPrefix(address),
+      group: 'clear',
+    }));
     const byPrefix = prefixRules(policy);
     if (byPrefix.some(({ rule }) => rule.group === 'private' || rule.group === 'block')) {
       // What this host says to its own addresses meets policies as well; no block is meant for that.
@@ -558,11 +575,7 @@ export class Agent {
   }
 
   #exempt(address: IpAddress): string | undefined {
-    return exemption(
-      address,
-      this.#locals,
-      this.#options.upstreams.map((u) => u.address),
-    );
+    return exemption(address, this.#locals, serverAddresses(this.#routes));
   }
 
   /** Why nothing can be protected for addresses of this family, as a clause. */

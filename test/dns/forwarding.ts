@@ -6,6 +6,7 @@ import {
   type ResolverInput,
 } from '../../src/dns/resolver.ts';
 import type { TrustAnchor } from '../../src/dns/anchors.ts';
+import type { TrustEffect, TrustOptions } from '../../src/dns/anchors/trust.ts';
 import { decodeMessage } from '../../src/dns/message.ts';
 import { nameText } from '../../src/dns/name.ts';
 import type { RRset } from '../../src/dns/rrset.ts';
@@ -36,11 +37,12 @@ export interface Asked {
 
 /** One-way events under a virtual clock; every upstream answers after `rttMs`. */
 export class Forwarding {
-  readonly resolver: Resolver;
   readonly asked: Asked[] = [];
   readonly arrived: { readonly id: number; readonly at: number; readonly answer: readonly RRset[] }[] = [];
   readonly resolved = new Map<number, { readonly at: number; readonly resolution: Resolution }>();
   readonly released = new Set<number>();
+  /** What the resolver said of its trust anchors and the clock. */
+  readonly trustEffects: TrustEffect[] = [];
   /** Octets sent, by the number of the ask. */
   readonly sent = new Map<number, Uint8Array>();
   rttMs = 20;
@@ -52,13 +54,35 @@ export class Forwarding {
   readonly #upstreams: readonly Upstream[];
   readonly #coming: { readonly at: number; readonly input: ResolverInput }[] = [];
   #nextId = 1;
+  readonly #anchors: readonly TrustAnchor[];
+  #resolver: Resolver;
 
   constructor(anchors: readonly TrustAnchor[], ...upstreams: (Upstream | SignedWorld)[]) {
     this.#endpoints = upstreams.map((_, i) => endpoint(`192.0.2.${i + 1}:53`));
     this.#upstreams = upstreams.map((u) =>
       typeof u === 'function' ? u : (octets, transport) => u.answer(octets, transport),
     );
-    this.resolver = new Resolver({ upstreams: this.#endpoints, anchors, random: countingRandom() });
+    this.#anchors = anchors;
+    this.#resolver = this.#started({});
+  }
+
+  get resolver(): Resolver {
+    return this.#resolver;
+  }
+
+  /** Starts the resolver anew, with nothing but what it is given. */
+  restart(trust: Omit<TrustOptions, 'fixed'>): void {
+    this.#coming.splice(0);
+    this.#resolver = this.#started(trust);
+  }
+
+  #started(trust: Omit<TrustOptions, 'fixed'>): Resolver {
+    return new Resolver({
+      upstreams: this.#endpoints.map((at) => ({ endpoint: at, transport: 'udp' as const })),
+      anchors: this.#anchors,
+      trust,
+      random: countingRandom(),
+    });
   }
 
   /** Asks and lets everything happen until the answer is there. */
@@ -146,6 +170,11 @@ export class Forwarding {
         return;
       case 'resolved':
         this.resolved.set(effect.id, { at: this.now, resolution: effect.resolution });
+        return;
+      case 'keepAnchors':
+      case 'fetchAnchors':
+      case 'log':
+        this.trustEffects.push(effect);
         return;
       default:
         effect satisfies never;

@@ -263,7 +263,7 @@ export class Host {
   #newAgent(): Agent {
     return new Agent({
       locals: [this.spec.address],
-      upstreams: [resolverAt],
+      upstreams: [{ endpoint: resolverAt, transport: 'udp' }],
       anchors,
       random: this.#world.random,
       identity: this.options.identified ? this.spec.identity : undefined,
@@ -346,6 +346,8 @@ export class Host {
         return;
       case 'keyLog':
       case 'looked':
+      case 'keepAnchors':
+      case 'fetchAnchors':
         return;
       default:
         effect satisfies never;

@@ -40,6 +40,8 @@ export type Answered = Extract<Reply, { readonly kind: 'message' }>;
 
 export interface ChainContext {
   readonly anchors: readonly TrustAnchor[];
+  /** What a negative trust anchor (RFC 7646) makes of a name; absent: there are none. */
+  readonly exemption?: (name: NameKey) => Insecure | undefined;
   readonly zones: Zones;
   /** The reply to a question, if it is here; otherwise it is noted down to be asked. */
   readonly reply: (question: Question) => Reply | undefined;
@@ -104,6 +106,8 @@ export class Chain {
    */
   security(set: RRset, limit = set.type === Type.DS ? parentOf(set.owner) : set.owner): Security | undefined {
     if (limit === undefined) return bogus(Ede.DNSSEC_BOGUS, 'the root has no DS', []);
+    const exempt = this.#context.exemption?.(limit);
+    if (exempt) return exempt;
     const signers = this.#signers([set], limit);
     if (typeof signers === 'object' && 'status' in signers) return signers;
     return (
@@ -159,6 +163,8 @@ export class Chain {
    * proof of an unsigned delegation or to the name itself (RFC 4035 §5.2). `hint` is a likely zone cut.
    */
   enclosing(name: NameKey, hint?: NameKey): ZoneEntry | Indeterminate | undefined {
+    const exempt = this.#exemptZone(name);
+    if (exempt) return exempt;
     const anchor = this.#anchorAbove(name);
     if (anchor === undefined) return this.#unanchored(name);
     let zone = this.zone(anchor);
@@ -188,6 +194,8 @@ export class Chain {
 
   /** What `name` is as the place of a zone cut. */
   zone(name: NameKey): ZoneEntry | undefined {
+    const exempt = this.#exemptZone(name);
+    if (exempt) return exempt;
     const { zones, now, wall } = this.#context;
     const known = zones.get(name, now, wall);
     if (known || this.#waiting.has(name)) return known;
@@ -208,9 +216,16 @@ export class Chain {
     for (let labels = 0; labels <= labelCount(name); labels++) {
       const entry = zones.get(ancestorOf(name, labels), now, wall);
       if (entry && entry.state.status !== 'notCut') sentences.push(entry.sentence);
-      if (entry?.state.status === 'insecure') break;
+      if (entry?.state.status === 'insecure') return sentences;
     }
-    return sentences;
+    const exempt = this.#exemptZone(name);
+    return exempt ? [...sentences, exempt.sentence] : sentences;
+  }
+
+  /** A name under a negative trust anchor, as if it were a zone that is not signed. It is not kept in {@link Zones}. */
+  #exemptZone(name: NameKey): ZoneEntry | undefined {
+    const exempt = this.#context.exemption?.(name);
+    return exempt && this.#entry(name, exempt, shortestSeconds, Infinity);
   }
 
   #anchors(name: NameKey): TrustAnchor[] {
@@ -425,6 +440,8 @@ export class Chain {
       (s) =>
         s.class === Class.IN && (s.type === Type.NSEC || s.type === Type.NSEC3) && isBelow(s.owner, rootName),
     );
+    const exempt = this.#context.exemption?.(limit);
+    if (exempt) return exempt;
     const signers = this.#signers(sets, limit);
     if (typeof signers === 'object' && 'status' in signers) return signers;
     return (
@@ -480,6 +497,8 @@ export class Chain {
     for (const set of [...soas, ...sets]) {
       const check = checkSignatures(set, zone, keys, wall, budget);
       if (!check.ok) {
+        // It says how long the denial holds (RFC 2308 §5): what nobody vouches for must not.
+        if (set.type === Type.SOA) return bogus(check.ede, check.why, []);
         refused ??= check;
         continue;
       }

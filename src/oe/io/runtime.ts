@@ -9,6 +9,7 @@ import { instant, wallSeconds, type WallSeconds } from '../../time.ts';
 import { Agent } from '../agent.ts';
 import type { AgentEffect, AgentInput, AgentOptions } from '../agent-types.ts';
 import type { Traffic } from '../explain.ts';
+import type { AnchorStore } from './anchors.ts';
 import type { Log } from './log.ts';
 import { sourceFor } from './source.ts';
 
@@ -22,6 +23,8 @@ export interface Edge {
   readonly keyLog: (line: string) => void;
   /** Undefined: no hosts file is heeded. */
   readonly hosts?: Pick<HostsFile, 'changed'> | undefined;
+  /** Where trust anchors are kept, and IANA's list of them; absent: nowhere. */
+  readonly anchors?: AnchorStore | undefined;
   readonly log: Log;
   /** Seconds that the wall clock of the validator is ahead of the system's. */
   readonly wallOffset: number;
@@ -153,6 +156,19 @@ export class Runtime {
         return;
       case 'keyLog':
         keyLog(effect.line);
+        return;
+      case 'keepAnchors':
+        this.#edge.anchors?.keep(effect.text);
+        return;
+      case 'fetchAnchors':
+        this.#edge.anchors?.fetch(this.#wall()).then(
+          (anchors) => {
+            this.input({ kind: 'anchorsFetched', anchors });
+          },
+          (error: unknown) => {
+            this.input({ kind: 'anchorsNotFetched', why: messageOf(error) });
+          },
+        );
         return;
       case 'looked':
         this.#looks.get(effect.request)?.();
