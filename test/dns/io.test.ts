@@ -1,12 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { createSocket } from 'node:dgram';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import { FrameReader, framed } from '../../src/dns/frames.ts';
 import { DnsListener, type ListenLimits, type OnQuery } from '../../src/dns/io/listen.ts';
 import { parseResolvConf, upstreamsOf } from '../../src/dns/io/resolv-conf.ts';
-import { Upstreams, type Ask } from '../../src/dns/io/upstream.ts';
 import { OeError } from '../../src/errors.ts';
 import {
   formatAddress,
@@ -182,141 +180,6 @@ test('an address that the host does not have is named, and nothing stays open', 
   await listen([formatEndpoint(endpoint)], () => undefined);
 });
 
-test('THREATS A.28: each query over UDP leaves from another port, and its replies come back under its number', async () => {
-  const ports = new Set<number>();
-  const server = await udpServer((socket, octets, port) => {
-    ports.add(port);
-    socket.send(reversed(octets), port, '127.0.0.1');
-  });
-  const log = record();
-  for (const ask of [1, 2, 3]) log.upstreams.ask(query(ask, server, 'udp', message(ask)));
-  await until(() => log.replies.length === 3);
-  expect(new Map(log.replies)).toEqual(
-    new Map([1, 2, 3].map((ask) => [ask, reversed(message(ask)).toHex()])),
-  );
-  expect(ports.size).toBe(3);
-  expect(log.failures).toEqual([]);
-});
-
-test('sockets that were made before the host changed its addresses are not used after', async () => {
-  const ports: number[] = [];
-  const upstream = await udpServer((socket, octets, port) => {
-    ports.push(port);
-    socket.send(reversed(octets), port, '127.0.0.1');
-  });
-  const log = record();
-  const ask = async (number: number): Promise<void> => {
-    log.upstreams.ask(query(number, upstream, 'udp', message(number)));
-    await until(() => log.replies.some(([n]) => n === number));
-    log.upstreams.release(number);
-  };
-  await ask(1);
-  const before = new Set(portsConnectedTo(upstream.port));
-  await until(() => portsConnectedTo(upstream.port).length > before.size);
-  const spares = portsConnectedTo(upstream.port);
-  log.upstreams.renew();
-  await ask(2);
-  expect(spares).not.toContain(ports[1]);
-});
-
-test('THREATS A.28: a reply from elsewhere does not come through, nor does one after the release', async () => {
-  const other = createSocket('udp4');
-  cleanups.push(() => other.close());
-  const ports: number[] = [];
-  const server = await udpServer((_, octets, port) => {
-    ports.push(port);
-    other.send(octets, port, '127.0.0.1');
-  });
-  const log = record();
-  log.upstreams.ask(query(1, server, 'udp', message(1)));
-  await until(() => ports.length === 1);
-  await pause(30);
-  log.upstreams.release(1);
-  log.upstreams.release(1);
-  expect(log.replies).toEqual([]);
-});
-
-test('an upstream that does not listen fails the ask at once, over UDP and TCP', async () => {
-  const server = await udpServer(() => undefined);
-  await cleanups.pop()?.();
-  const log = record();
-  log.upstreams.ask(query(1, server, 'udp', message(1)));
-  log.upstreams.ask(query(2, server, 'tcp', message(2)));
-  const nowhere = { endpoint: { ...server, port: 0 }, transport: 'udp' } as const;
-  log.upstreams.ask({ kind: 'ask', ask: 3, server: nowhere, octets: message(3) });
-  expect(log.failures).toEqual([]);
-  await until(() => log.failures.length === 3);
-  const why = `nothing listens at ${formatEndpoint(server)}`;
-  expect(log.failures).toContainEqual([1, why]);
-  expect(log.failures).toContainEqual([2, why]);
-});
-
-test('over TCP one connection serves several asks, and a new one is made when the server has closed it', async () => {
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => {
-    sockets.push(socket);
-    const frames = new FrameReader();
-    socket.on('data', (chunk) => {
-      for (const octets of frames.push(chunk as Uint8Array)) socket.write(framed(reversed(octets)));
-    });
-    socket.on('error', () => undefined);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const upstream = endpointOf(`127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const log = record();
-  const ask = async (number: number): Promise<void> => {
-    log.upstreams.ask(query(number, upstream, 'tcp', palindrome(number)));
-    await until(() => log.replies.some(([n]) => n === number));
-    log.upstreams.release(number);
-  };
-  await ask(1);
-  await ask(2);
-  expect(sockets).toHaveLength(1);
-  // Closed just as the next ask is written (RFC 7766 §6.2.4).
-  sockets[0]?.destroy();
-  await ask(3);
-  expect(sockets).toHaveLength(2);
-  expect(log.replies).toHaveLength(3);
-  expect(log.failures).toEqual([]);
-});
-
-test('an ask that comes as another one gives the connection up gets one of its own', async () => {
-  const server = createServer((socket) => {
-    const frames = new FrameReader();
-    socket.on('data', (chunk) => {
-      for (const octets of frames.push(chunk as Uint8Array)) socket.write(framed(reversed(octets)));
-    });
-    socket.on('error', () => undefined);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const upstream = endpointOf(`127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const log = record();
-  cleanups.push(() => server.close());
-  log.upstreams.ask(query(1, upstream, 'tcp', palindrome(1)));
-  log.upstreams.release(1); // Not connected yet: the connection is closed.
-  log.upstreams.ask(query(2, upstream, 'tcp', palindrome(2)));
-  await until(() => log.replies.length + log.failures.length > 0);
-  expect(log.failures).toEqual([]);
-  expect(log.replies.map(([ask]) => ask)).toEqual([2]);
-});
-
-test('a server that takes the question and closes the connection fails the ask', async () => {
-  const server = createServer((socket) => {
-    socket.on('data', () => socket.end());
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanups.push(() => server.close());
-  const upstream = endpointOf(`127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const log = record();
-  log.upstreams.ask(query(1, upstream, 'tcp', message(1)));
-  await until(() => log.failures.length === 1);
-  expect(log.failures).toEqual([[1, `${formatEndpoint(upstream)} closed the connection`]]);
-});
-
 test('resolv.conf is read, comments and doubles aside', () => {
   const conf = parseResolvConf(
     '# made by hand\nnameserver 192.0.2.1\nnameserver\t2001:db8::1 ; near\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\n' +
@@ -341,60 +204,14 @@ test('our own addresses are not our upstreams', () => {
   expect(own.map(formatEndpoint)).toEqual(['[::1]:53']);
 });
 
-function query(ask: number, endpoint: Endpoint, transport: 'udp' | 'tcp', octets: Uint8Array): Ask {
-  return { kind: 'ask', ask, server: { endpoint, transport }, octets };
-}
-
-interface Record_ {
-  readonly upstreams: Upstreams;
-  readonly replies: [number, string][];
-  readonly failures: [number, string][];
-}
-
-function record(): Record_ {
-  const replies: [number, string][] = [];
-  const failures: [number, string][] = [];
-  const upstreams = new Upstreams({
-    reply: (ask, octets) => replies.push([ask, octets.toHex()]),
-    failed: (ask, why) => failures.push([ask, why]),
-  });
-  cleanups.push(() => {
-    upstreams.close();
-  });
-  return { upstreams, replies, failures };
-}
-
 async function listen(
   at: readonly string[],
   onQuery: OnQuery,
   limits?: Partial<ListenLimits>,
 ): Promise<DnsListener> {
-  const listener = await DnsListener.open(at.map(endpointOf), onQuery, limits);
+  const listener = await DnsListener.open(at.map(endpointOf), onQuery, { limits: limits ?? {} });
   cleanups.push(() => listener.close());
   return listener;
-}
-
-/** Local ports of this host's UDP sockets that are connected to a port of 127.0.0.1. */
-function portsConnectedTo(port: number): number[] {
-  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return readFileSync('/proc/net/udp', 'utf8')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[2] === remote)
-    .map((fields) => Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
-}
-
-async function udpServer(
-  onMessage: (socket: UdpSocket, octets: Uint8Array, port: number) => void,
-): Promise<Endpoint> {
-  const socket = createSocket('udp4', (octets, from) => {
-    onMessage(socket, octets, from.port);
-  });
-  await new Promise<void>((resolve) => {
-    socket.bind(0, '127.0.0.1', resolve);
-  });
-  cleanups.push(() => socket.close());
-  return endpointOf(`127.0.0.1:${socket.address().port}`);
 }
 
 function udpAnswer({ address, port }: Endpoint, octets: Uint8Array): Promise<Uint8Array> {
@@ -464,14 +281,6 @@ function message(id: number): Uint8Array {
   const octets = new Uint8Array(16);
   octets[1] = id;
   octets[15] = 0xee;
-  return octets;
-}
-
-/** The same from both ends, so that the reversed one has the same message id. */
-function palindrome(id: number): Uint8Array {
-  const octets = new Uint8Array(16);
-  octets[0] = id;
-  octets[15] = id;
   return octets;
 }
 
