@@ -1,4 +1,5 @@
 import { Exit } from '../errors.ts';
+import { formatServer } from '../dns/server-text.ts';
 import { formatEndpoint } from '../net/address.ts';
 import { loadConfig } from '../oe/io/config-file.ts';
 import { openLog } from '../oe/io/log.ts';
@@ -20,7 +21,7 @@ export async function up(options: { readonly config?: string }): Promise<number>
     event: 'agent.ready',
     version,
     listening: running.listening.map(formatEndpoint).join(' '),
-    upstreams: running.upstreams.map(formatEndpoint).join(' '),
+    upstreams: running.upstreams.map(formatServer).join(' '),
     hostKey: running.hostKey ?? 'none',
     config: file ?? 'defaults',
   });

@@ -3,6 +3,7 @@ import type { Reply } from './dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome, Server } from './finder.ts';
 import { rrsetsOf, type Message, type Question } from './message.ts';
 import { nameText } from './name.ts';
+import { formatServer } from './server-text.ts';
 import { serverText } from './servers.ts';
 import { Ede, EdnsOption, Rcode, rcodeName, typeName } from './types.ts';
 
@@ -22,7 +23,7 @@ interface Refusal {
 }
 
 interface Live extends Exchange {
-  readonly order: readonly Upstream[];
+  order: readonly Upstream[];
   readonly open: Map<Asked, Upstream>;
   readonly giveUpAt: Instant;
   sent: number;
@@ -48,19 +49,19 @@ const exchangeMs = 9000;
  */
 export class Forward implements Finder {
   readonly #door: AskDoor;
-  readonly #upstreams: readonly Upstream[];
+  #upstreams: readonly Upstream[];
   readonly #asked = new Map<Asked, Live>();
   readonly #live = new Set<Live>();
   #retransmitted = 0;
 
   constructor(door: AskDoor, servers: readonly Server[]) {
     this.#door = door;
-    this.#upstreams = servers.map((server) => ({
-      server,
-      text: serverText(server),
-      silences: 0,
-      shunnedUntil: 0 as Instant,
-    }));
+    this.#upstreams = servers.map(upstreamOf);
+  }
+
+  /** Nothing is on its way. */
+  get isIdle(): boolean {
+    return this.#live.size === 0;
   }
 
   get stats(): Readonly<Record<string, number>> {
@@ -99,6 +100,19 @@ export class Forward implements Finder {
 
   abandon(exchange: Exchange, effects: EffectSink): void {
     for (const live of this.#live) if (live === exchange) this.#close(live, effects);
+  }
+
+  /** Others are to be asked from now on. What is under way to one of the former is sent to the new ones as well. */
+  use(servers: readonly Server[], now: Instant): void {
+    const former = new Map(this.#upstreams.map((u) => [formatServer(u.server), u]));
+    const upstreams = servers.map((s) => former.get(formatServer(s)) ?? upstreamOf(s));
+    if (sameItems(upstreams, this.#upstreams)) return;
+    this.#upstreams = upstreams;
+    for (const live of this.#live) {
+      live.order = this.#order(now);
+      live.last = undefined;
+      live.nextAt = now;
+    }
   }
 
   heard(asked: Asked, outcome: Outcome, now: Instant, effects: EffectSink): readonly Exchange[] {
@@ -231,6 +245,14 @@ export class Forward implements Finder {
     this.#close(live, effects);
     return live;
   }
+}
+
+function upstreamOf(server: Server): Upstream {
+  return { server, text: serverText(server), silences: 0, shunnedUntil: 0 as Instant };
+}
+
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i]);
 }
 
 function silenceOf(live: Live): Reply {

@@ -46,7 +46,10 @@ export type AgentInput =
     }
   /** A lookup for `oe why`, as a program would make it; `looked` says when both address types are through. */
   | { readonly kind: 'look'; readonly request: number; readonly name: NameKey }
-  | Extract<ResolverInput, { kind: 'reply' | 'failed' | 'upstreams' | 'anchorsFetched' | 'anchorsNotFetched' }>
+  | Extract<
+      ResolverInput,
+      { kind: 'reply' | 'failed' | 'upstreams' | 'anchorsFetched' | 'anchorsNotFetched' }
+    >
   | Extract<EndpointInput, { kind: 'datagram' }>
   /** The answer to `findSource`; `local` undefined: there is no route. */
   | { readonly kind: 'source'; readonly peer: IpAddress; readonly local: IpAddress | undefined }

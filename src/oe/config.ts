@@ -1,3 +1,6 @@
+import type { Server } from '../dns/finder.ts';
+import type { RoutedZone } from '../dns/finders.ts';
+import type { QnameMinimisation } from '../dns/recurse/minimise.ts';
 import { parseAddress, type Endpoint, type IpAddress } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
 import type { WallSeconds } from '../time.ts';
@@ -18,8 +21,16 @@ export interface Config {
      * network for it (RFC 7050).
      */
     readonly dns64: 'auto' | 'off' | Prefix;
-    /** Undefined: learned from the system's resolv.conf. */
-    readonly upstreams: readonly Endpoint[] | undefined;
+    /** Whether other resolvers are asked, or authoritative servers from the root downwards. */
+    readonly mode: 'forward' | 'recurse';
+    /** Undefined: learned from the system. */
+    readonly upstreams: readonly Server[] | undefined;
+    /** Zones whose names are asked elsewhere than all others. */
+    readonly zones: readonly RoutedZone[];
+    /** A file in the form of named.root; undefined: the root's servers as they are shipped. */
+    readonly rootHints: string | undefined;
+    /** How much of a name authoritative servers get to see (RFC 9156). */
+    readonly qnameMinimisation: QnameMinimisation;
     readonly resolvConf: string;
     /** Names that are answered from it; undefined: from none. */
     readonly hostsFile: string | undefined;
@@ -78,7 +89,11 @@ export const defaultConfig: Config = {
     rateLimit: 500,
     minimalAny: true,
     dns64: 'auto',
+    mode: 'forward',
     upstreams: undefined,
+    zones: [],
+    rootHints: undefined,
+    qnameMinimisation: 'relaxed',
     resolvConf: '/etc/resolv.conf',
     hostsFile: '/etc/hosts',
     trustAnchorFile: undefined,

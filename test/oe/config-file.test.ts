@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { formatServer } from '../../src/dns/server-text.ts';
 import { formatEndpoint } from '../../src/net/address.ts';
 import { formatPrefix } from '../../src/net/prefix.ts';
 import { defaultConfig } from '../../src/oe/config.ts';
@@ -54,7 +55,7 @@ level = "debug"
   expect(config.dns.rateLimit).toBe(50);
   expect(config.dns.minimalAny).toBe(false);
   expect(typeof config.dns.dns64 === 'object' && formatPrefix(config.dns.dns64)).toBe('64:ff9b::/96');
-  expect(config.dns.upstreams?.map(formatEndpoint)).toEqual(['198.18.9.9:53']);
+  expect(config.dns.upstreams?.map(formatServer)).toEqual(['198.18.9.9:53']);
   expect(config.dns.hostsFile).toBe('/etc/oe/hosts');
   expect(config.dns.validationDate).toBe(Date.UTC(2026, 0, 31, 12) / 1_000);
   expect(config.ike.ports).toEqual({ ike: 1500, natt: 14500 });

@@ -21,7 +21,7 @@ export function withRules(
 ): { ask(text: string, type?: number, message?: Partial<Message>): Message } {
   const agent = new Agent({
     locals: [address('198.18.1.2')],
-    upstreams: [resolverAt],
+    upstreams: [{ endpoint: resolverAt, transport: 'udp' }],
     anchors,
     random: new SeededRandom(1),
     identity: undefined,

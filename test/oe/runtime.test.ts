@@ -140,7 +140,7 @@ async function started(
     },
     {
       locals: [address('198.18.1.2')],
-      upstreams: [resolverAt],
+      upstreams: [{ endpoint: resolverAt, transport: 'udp' }],
       anchors,
       random: systemRandom,
       identity: undefined,

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
+import type { RoutedZone } from '../../dns/finders.ts';
+import { nameOf } from '../../dns/name.ts';
+import { parseServer } from '../../dns/server-text.ts';
 import { Exit, OeError, messageOf } from '../../errors.ts';
 import { nat64Prefix } from '../../dns/dns64.ts';
 import { parseAddress, parseEndpoint } from '../../net/address.ts';
@@ -98,6 +101,10 @@ const Dns64 = v.union([
   ),
 ]);
 const Rate = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000));
+const ServerText = v.pipe(
+  v.string(),
+  v.check((t) => parseServer(t) !== undefined),
+);
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const PathText = v.pipe(v.string(), v.regex(/^\//));
 const PathOrNone = v.union([PathText, v.literal('')]);
@@ -112,7 +119,25 @@ const Schema = v.object({
       'rate-limit': v.optional(Rate),
       'minimal-any': v.optional(v.boolean()),
       dns64: v.optional(Dns64),
-      upstreams: v.optional(v.pipe(v.array(EndpointText), v.minLength(1))),
+      mode: v.optional(v.picklist(['forward', 'recurse'])),
+      upstreams: v.optional(v.pipe(v.array(ServerText), v.minLength(1))),
+      zone: v.optional(
+        v.array(
+          v.pipe(
+            v.object({
+              name: v.pipe(
+                v.string(),
+                v.check((t) => nameOf(t) !== undefined),
+              ),
+              forward: v.optional(v.pipe(v.array(ServerText), v.minLength(1))),
+              stub: v.optional(v.pipe(v.array(EndpointText), v.minLength(1))),
+            }),
+            v.check((zone) => (zone.forward === undefined) !== (zone.stub === undefined)),
+          ),
+        ),
+      ),
+      'root-hints': v.optional(PathText),
+      'qname-minimisation': v.optional(v.picklist(['relaxed', 'strict', 'off'])),
       'resolv-conf': v.optional(PathText),
       'hosts-file': v.optional(PathOrNone),
       'trust-anchor-file': v.optional(PathText),
@@ -180,7 +205,20 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
     'auto, off or an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits',
     'dns64 = "auto" or dns64 = "64:ff9b::/96"',
   ],
-  'dns.upstreams': ['a list of at least one resolver address', 'upstreams = ["9.9.9.9"]'],
+  'dns.mode': ['forward or recurse', 'mode = "recurse"'],
+  'dns.upstreams': [
+    'a list of at least one resolver by its address, for TLS and HTTPS with the name in its certificate',
+    'upstreams = ["9.9.9.9"] or upstreams = ["tls://9.9.9.9#dns.quad9.net"]',
+  ],
+  'dns.zone': [
+    'tables with name and either forward or stub',
+    '[[dns.zone]] with name = "corp.example" and forward = ["192.0.2.53"]',
+  ],
+  'dns.zone.name': ['a domain name', 'name = "corp.example"'],
+  'dns.zone.forward': ['a list of at least one resolver by its address', 'forward = ["192.0.2.53"]'],
+  'dns.zone.stub': ['a list of at least one address of a server of the zone itself', 'stub = ["192.0.2.53"]'],
+  'dns.root-hints': ['an absolute path', 'root-hints = "/etc/oe/named.root"'],
+  'dns.qname-minimisation': ['relaxed, strict or off', 'qname-minimisation = "relaxed"'],
   'dns.resolv-conf': ['an absolute path', 'resolv-conf = "/etc/resolv.conf"'],
   'dns.hosts-file': ['an absolute path, or an empty text for none', 'hosts-file = "/etc/hosts"'],
   'dns.trust-anchor-file': ['an absolute path', 'trust-anchor-file = "/etc/oe/root.key"'],
@@ -333,6 +371,7 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
   const hostsFile = read.dns?.['hosts-file'] ?? base.dns.hostsFile;
   const endpoints = (texts: readonly string[] | undefined) =>
     texts?.flatMap((t) => parseEndpoint(t, 53) ?? []);
+  const servers = (texts: readonly string[] | undefined) => texts?.flatMap((t) => parseServer(t) ?? []);
   const rules = (read.policy?.rule ?? []).flatMap((rule, i): Rule[] => {
     const match = parseMatch(rule.match);
     return match ? [{ match, group: rule.group, text: rule.match, place: i + 1 }] : [];
@@ -345,7 +384,16 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       minimalAny: read.dns?.['minimal-any'] ?? base.dns.minimalAny,
       dns64: dns64Of(read.dns?.dns64) ?? base.dns.dns64,
       rateLimit: read.dns?.['rate-limit'] ?? base.dns.rateLimit,
-      upstreams: endpoints(read.dns?.upstreams),
+      mode: read.dns?.mode ?? base.dns.mode,
+      upstreams: servers(read.dns?.upstreams),
+      zones: (read.dns?.zone ?? []).flatMap(({ name, forward, stub }): RoutedZone[] => {
+        const key = nameOf(name);
+        if (key === undefined) return [];
+        const kind = forward === undefined ? 'stub' : 'forward';
+        return [{ name: key, kind, servers: servers(forward ?? stub) ?? [] }];
+      }),
+      rootHints: read.dns?.['root-hints'],
+      qnameMinimisation: read.dns?.['qname-minimisation'] ?? base.dns.qnameMinimisation,
       resolvConf: read.dns?.['resolv-conf'] ?? base.dns.resolvConf,
       hostsFile: hostsFile === '' ? undefined : hostsFile,
       trustAnchorFile: read.dns?.['trust-anchor-file'],

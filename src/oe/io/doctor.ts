@@ -1,5 +1,7 @@
 import { parseResolvConf } from '../../dns/io/resolv-conf.ts';
 import { portHolder } from '../../dns/io/port-holder.ts';
+import type { Server } from '../../dns/finder.ts';
+import { formatServer } from '../../dns/server-text.ts';
 import { Upstreams } from '../../dns/io/upstream.ts';
 import type { TrustAnchor } from '../../dns/anchors.ts';
 import { rootName } from '../../dns/name.ts';
@@ -243,7 +245,7 @@ function anchorsOf(config: Config): Check | { readonly anchors: readonly TrustAn
 }
 
 async function upstreamChecks(config: Config, anchors: readonly TrustAnchor[]): Promise<Check[]> {
-  let upstreams: readonly Endpoint[];
+  let upstreams: readonly Server[];
   try {
     upstreams = await upstreamsFor(config);
   } catch (error) {
@@ -256,12 +258,12 @@ async function upstreamChecks(config: Config, anchors: readonly TrustAnchor[]): 
 
 /** Asks one resolver for the root's keys and validates them: whether DNSSEC gets through there. */
 async function upstreamCheck(
-  upstream: Endpoint,
+  upstream: Server,
   anchors: readonly TrustAnchor[],
   validationDate: number | undefined,
 ): Promise<Check> {
   const check = 'upstream-dnssec';
-  const text = formatEndpoint(upstream);
+  const text = formatServer(upstream);
   const wall = validationDate ?? Math.floor(Date.now() / 1_000);
   const found = await rootKeys(upstream, anchors, wall);
   if (!found)
@@ -305,7 +307,7 @@ async function upstreamCheck(
 }
 
 function rootKeys(
-  upstream: Endpoint,
+  upstream: Server,
   anchors: readonly TrustAnchor[],
   wall: number,
 ): Promise<Resolution | undefined> {

@@ -1,10 +1,12 @@
 import { appendFileSync, chmodSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { Server } from '../../dns/finder.ts';
 import { HostsFile } from '../../dns/io/hosts.ts';
 import { DnsListener } from '../../dns/io/listen.ts';
 import { nameOf } from '../../dns/name.ts';
 import { portHolder } from '../../dns/io/port-holder.ts';
 import { Upstreams } from '../../dns/io/upstream.ts';
+import { formatServer } from '../../dns/server-text.ts';
 import { Exit, OeError, messageOf } from '../../errors.ts';
 import { IkeSockets } from '../../ike/io/sockets.ts';
 import { openXfrm } from '../../kernel/io/xfrm.ts';
@@ -23,6 +25,7 @@ import { noKernel } from './no-kernel.ts';
 import { demandPrivileges } from './privilege.ts';
 import { controlRoutes } from './routes.ts';
 import { systemRandom } from './random.ts';
+import { loadRootHints } from './root-hints.ts';
 import { Runtime, sameAddresses } from './runtime.ts';
 import { localAddresses } from './source.ts';
 import { upstreamsFor } from './upstreams.ts';
@@ -31,7 +34,7 @@ import { describeProgram } from './who.ts';
 /** An agent that runs. */
 export interface Running {
   readonly listening: readonly Endpoint[];
-  readonly upstreams: readonly Endpoint[];
+  readonly upstreams: readonly Server[];
   readonly hostKey: string | undefined;
   /** What is not as it should be, each as sentences with the remedy. */
   readonly complaints: readonly string[];
@@ -133,6 +136,10 @@ async function start(
       // The host's name, or the first label of it where it is a full one.
       ownNames: [nameOf(hostname().split('.')[0] ?? '')].flatMap((n) => n ?? []),
       upstreams,
+      zones: dns.zones,
+      mode: dns.mode,
+      ...(dns.rootHints !== undefined && { hints: loadRootHints(dns.rootHints) }),
+      qnameMinimisation: dns.qnameMinimisation,
       anchors,
       random: systemRandom,
       identity,
@@ -176,7 +183,7 @@ async function start(
   routes = controlRoutes(running, () => ({
     upSeconds: Math.round((performance.now() - startedMs) / 1_000),
     listening: listener.endpoints.map(formatEndpoint),
-    upstreams: upstreams.map(formatEndpoint),
+    upstreams: upstreams.map(formatServer),
     hostKey: hostKey ?? null,
     esp: { ipv4: capabilities.esp4.available, ipv6: capabilities.esp6.available },
     complaints,

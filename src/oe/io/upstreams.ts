@@ -1,33 +1,36 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isOwn, learnUpstreams } from '../../dns/io/resolv-conf.ts';
 import { Exit, OeError } from '../../errors.ts';
-import { formatEndpoint, parseEndpoint, type Endpoint } from '../../net/address.ts';
+import type { Server } from '../../dns/finder.ts';
+import { formatServer, parseServer } from '../../dns/server-text.ts';
+import { formatEndpoint, type Endpoint } from '../../net/address.ts';
 import type { Config } from '../config.ts';
 
 /**
  * The resolvers to ask: those of the configuration, else those of the system. Where resolv.conf names nobody but
  * ourselves, those that it named before count, of which a copy is kept in the state directory.
  */
-export async function upstreamsFor(config: Config): Promise<readonly Endpoint[]> {
-  const { upstreams, resolvConf, listen } = config.dns;
+export async function upstreamsFor(config: Config): Promise<readonly Server[]> {
+  const { mode, upstreams, resolvConf, listen } = config.dns;
   if (upstreams) {
-    const own = upstreams.find((u) => isOwn(u, listen));
+    const own = upstreams.find((u) => isOwn(u.endpoint, listen));
     if (own) {
       throw new OeError(
         'upstream-loop',
-        `oe would ask itself: it listens at ${formatEndpoint(own)}, which is in upstreams.`,
+        `oe would ask itself: it listens at ${formatEndpoint(own.endpoint)}, which is in upstreams.`,
         'Give the address of a resolver in upstreams in [dns].',
         Exit.config,
       );
     }
     return upstreams;
   }
-  const learned = await learnUpstreams(resolvConf, listen);
+  if (mode === 'recurse') return [];
+  const learned = (await learnUpstreams(resolvConf, listen)).map(overUdp);
   if (learned.length > 0) {
     remember(config.paths.stateDirectory, learned);
     return learned;
   }
-  const remembered = recall(config.paths.stateDirectory).filter((u) => !isOwn(u, listen));
+  const remembered = recall(config.paths.stateDirectory).filter((u) => !isOwn(u.endpoint, listen));
   if (remembered.length > 0) return remembered;
   throw new OeError(
     'no-upstream',
@@ -39,27 +42,31 @@ export async function upstreamsFor(config: Config): Promise<readonly Endpoint[]>
   );
 }
 
+function overUdp(endpoint: Endpoint): Server {
+  return { endpoint, transport: 'udp' };
+}
+
 function fileIn(stateDirectory: string): string {
   return `${stateDirectory}/upstreams`;
 }
 
 /** Best effort: without a state directory the next start must find them by itself. */
-function remember(stateDirectory: string, upstreams: readonly Endpoint[]): void {
+function remember(stateDirectory: string, upstreams: readonly Server[]): void {
   const path = fileIn(stateDirectory);
   try {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o755 });
-    writeFileSync(`${path}.new`, upstreams.map((u) => `${formatEndpoint(u)}\n`).join(''), { mode: 0o644 });
+    writeFileSync(`${path}.new`, upstreams.map((u) => `${formatServer(u)}\n`).join(''), { mode: 0o644 });
     renameSync(`${path}.new`, path);
   } catch {
     // Not writable; nothing depends on it now.
   }
 }
 
-function recall(stateDirectory: string): Endpoint[] {
+function recall(stateDirectory: string): Server[] {
   try {
     return readFileSync(fileIn(stateDirectory), 'utf8')
       .split('\n')
-      .flatMap((line) => parseEndpoint(line.trim(), 53) ?? []);
+      .flatMap((line) => parseServer(line.trim()) ?? []);
   } catch {
     return [];
   }
