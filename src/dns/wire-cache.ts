@@ -23,6 +23,8 @@ export interface WireCacheOptions {
   readonly seed: number;
 }
 
+/** Octets of an answer over UDP: unfragmented nearly everywhere (RFC 9715 §3.1). */
+export const udpLimitOctets = 1_232;
 const headerOctets = 12;
 /** A root owner, OPT, size, version and flags, no options (RFC 6891 §6.1.2). */
 const emptyOptOctets = 11;

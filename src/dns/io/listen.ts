@@ -1,15 +1,20 @@
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket as TcpSocket } from 'node:net';
 import { Exit, messageOf, OeError } from '../../errors.ts';
-import { formatAddress, formatEndpoint, type Endpoint } from '../../net/address.ts';
+import {
+  formatAddress,
+  formatEndpoint,
+  parseAddress,
+  type Endpoint,
+  type IpAddress,
+} from '../../net/address.ts';
+import { ClientGuard, type ClientRules } from '../clients.ts';
 import { FrameReader, framed } from '../frames.ts';
+import { udpLimitOctets, type Keep } from '../wire-cache.ts';
+import { newFront, type DatagramFront, type FrontKind, type FrontSocket, type Reply } from './front.ts';
 import { portHolder } from './port-holder.ts';
 
 /** A query came: octets as they are, and how many octets the transport takes back. */
 export type OnQuery = (query: number, octets: Uint8Array, limitOctets: number) => void;
-
-/** Takes the answer to the client; undefined where there will be none. */
-type Reply = (octets: Uint8Array | undefined) => void;
 
 /** What one listener takes on before it turns clients away. */
 export interface ListenLimits {
@@ -30,12 +35,22 @@ export const defaultListenLimits: ListenLimits = {
   idleMs: 10_000,
 };
 
-/** Octets of an answer over UDP: unfragmented nearly everywhere (RFC 9715 §3.1). */
-const udpLimitOctets = 1_232;
 const tcpLimitOctets = 0xffff;
 const headerOctets = 12;
 /** Answers that a TCP client has not taken yet, octets. */
 const maxUnreadOctets = 1 << 20;
+
+/** What one listener is told beside where to listen. */
+export interface ListenOptions {
+  /** How datagrams are taken. */
+  readonly front?: FrontKind;
+  readonly clients?: ClientRules;
+  /** 32 random bits, against chosen names. */
+  readonly seed?: number;
+  readonly limits?: Partial<ListenLimits>;
+  /** Something is not as it should be and goes on all the same; a sentence. */
+  readonly warn?: (why: string) => void;
+}
 
 /** Binding UDP and TCP to the same free port may find the TCP one taken; so many tries for port 0. */
 const triesForPortZero = 10;
@@ -44,6 +59,8 @@ const triesForPortZero = 10;
 export class DnsListener {
   readonly #onQuery: OnQuery;
   readonly #limits: ListenLimits;
+  readonly #front: DatagramFront;
+  readonly #guard: ClientGuard;
   readonly #servers: Bound[] = [];
   readonly #skipped: Endpoint[] = [];
   /** How to answer, by query number, oldest first. */
@@ -51,9 +68,17 @@ export class DnsListener {
   readonly #connections = new Set<Connection>();
   #nextQuery = 1;
 
-  private constructor(onQuery: OnQuery, limits: ListenLimits) {
+  private constructor(onQuery: OnQuery, options: ListenOptions) {
+    const clients = options.clients ?? { allow: [], rateLimit: 0 };
     this.#onQuery = onQuery;
-    this.#limits = limits;
+    this.#limits = { ...defaultListenLimits, ...options.limits };
+    this.#guard = new ClientGuard(clients);
+    this.#front = newFront(options.front ?? 'auto', {
+      onQuery: (octets, reply) => this.#take(octets, udpLimitOctets, reply),
+      clients,
+      seed: options.seed ?? 0,
+      warn: options.warn ?? (() => undefined),
+    });
   }
 
   /**
@@ -64,11 +89,12 @@ export class DnsListener {
   static async open(
     endpoints: readonly Endpoint[],
     onQuery: OnQuery,
-    limits: Partial<ListenLimits> = {},
+    options: ListenOptions = {},
   ): Promise<DnsListener> {
-    const listener = new DnsListener(onQuery, { ...defaultListenLimits, ...limits });
+    const listener = new DnsListener(onQuery, options);
     try {
       for (const endpoint of endpoints) await listener.#open(endpoint, endpoints.length > 1);
+      await listener.#front.start();
     } catch (error) {
       await listener.close();
       throw error;
@@ -86,25 +112,44 @@ export class DnsListener {
     return this.#skipped;
   }
 
-  /** Sends the answer; nothing happens where the client has gone or the query was answered. */
-  answer(query: number, octets: Uint8Array): void {
+  /** This host's own addresses, all of them, as they are now: they may ask. */
+  setLocals(addresses: readonly IpAddress[]): void {
+    this.#guard.locals = addresses;
+    this.#front.setLocals(addresses);
+  }
+
+  /**
+   * Sends the answer; nothing happens where the client has gone or the query was answered. With `keep` whoever asks the
+   * same over UDP gets it again without a query.
+   */
+  answer(query: number, octets: Uint8Array, keep?: Keep): void {
     const send = this.#waiting.get(query);
     this.#waiting.delete(query);
-    send?.(octets);
+    send?.(octets, keep);
+  }
+
+  /** No answer that was kept holds any longer. */
+  forget(): void {
+    this.#front.forget();
+  }
+
+  /** Counters for status. */
+  get stats(): Readonly<Record<string, number>> {
+    return this.#front.stats;
   }
 
   async close(): Promise<void> {
     this.#waiting.clear();
     for (const connection of this.#connections) connection.close();
-    await Promise.all(this.#servers.map((server) => server.close()));
+    await Promise.all([this.#front.close(), ...this.#servers.map((server) => server.close())]);
     this.#servers.length = 0;
   }
 
   async #open(endpoint: Endpoint, mayBeSkipped: boolean): Promise<void> {
     for (let tries = endpoint.port === 0 ? triesForPortZero : 1; ; tries--) {
-      let udp: UdpSocket;
+      let udp: FrontSocket;
       try {
-        udp = await bindUdp(endpoint);
+        udp = await this.#front.bind(endpoint);
       } catch (error) {
         if (mayBeSkipped && isLoopback6(endpoint) && isAddressMissing(error)) {
           this.#skipped.push(endpoint);
@@ -112,39 +157,33 @@ export class DnsListener {
         }
         throw bindError(error, endpoint, 'udp');
       }
-      const bound: Endpoint = { address: endpoint.address, port: udp.address().port };
+      const bound = udp.endpoint;
       try {
         const tcp = await listenTcp(bound);
-        this.#serveUdp(udp);
         this.#serveTcp(tcp);
-        this.#servers.push({ endpoint: bound, close: () => closeBoth(udp, tcp) });
+        this.#servers.push({ endpoint: bound, close: () => closeTcp(tcp) });
         return;
       } catch (error) {
-        udp.close();
+        await udp.close();
         if (tries <= 1) throw bindError(error, bound, 'tcp');
       }
     }
   }
 
-  #serveUdp(socket: UdpSocket): void {
-    socket.on('message', (buffer, from) => {
-      this.#take(buffer, udpLimitOctets, (octets) => {
-        // A client that has gone is no concern of ours.
-        if (octets !== undefined) socket.send(octets, from.port, from.address, () => undefined);
-      });
-    });
-    // Errors that belong to a single datagram (an ICMP message, a full buffer) end up here.
-    socket.on('error', () => undefined);
-  }
-
   #serveTcp(server: Server): void {
     server.on('connection', (socket) => {
+      const client = parseAddress(socket.remoteAddress?.split('%')[0] ?? '');
+      if (!client || !this.#guard.admits(client)) {
+        socket.destroy();
+        return;
+      }
       if (this.#connections.size >= this.#limits.connections && !this.#closeIdlest()) {
         socket.destroy();
         return;
       }
       const connection = new Connection(socket, this.#limits, {
-        query: (octets, reply) => this.#take(octets, tcpLimitOctets, reply),
+        // A plain Uint8Array: a Buffer's slice() would share memory.
+        query: (octets, reply) => this.#take(new Uint8Array(octets), tcpLimitOctets, reply),
         closed: () => this.#connections.delete(connection),
       });
       this.#connections.add(connection);
@@ -165,8 +204,8 @@ export class DnsListener {
   }
 
   /** False where the octets ask for nothing: shorter than a header, or a response. */
-  #take(buffer: Uint8Array, limitOctets: number, reply: Reply): boolean {
-    if (buffer.length < headerOctets || ((buffer[2] ?? 0) & 0x80) !== 0) return false;
+  #take(octets: Uint8Array, limitOctets: number, reply: Reply): boolean {
+    if (octets.length < headerOctets || ((octets[2] ?? 0) & 0x80) !== 0) return false;
     if (this.#waiting.size >= this.#limits.queries) {
       const [oldest] = this.#waiting;
       if (oldest !== undefined) {
@@ -176,8 +215,7 @@ export class DnsListener {
     }
     const query = this.#nextQuery++;
     this.#waiting.set(query, reply);
-    // A plain Uint8Array: a Buffer's slice() would share memory.
-    this.#onQuery(query, new Uint8Array(buffer), limitOctets);
+    this.#onQuery(query, octets, limitOctets);
     return true;
   }
 }
@@ -298,21 +336,6 @@ class Connection {
   }
 }
 
-function bindUdp(endpoint: Endpoint): Promise<UdpSocket> {
-  const v4 = endpoint.address.family === 4;
-  const socket = createSocket(v4 ? { type: 'udp4' } : { type: 'udp6', ipv6Only: true });
-  return new Promise((resolve, reject) => {
-    socket.once('error', (error) => {
-      socket.close();
-      reject(error);
-    });
-    socket.bind({ address: formatAddress(endpoint.address), port: endpoint.port, exclusive: true }, () => {
-      socket.removeAllListeners('error');
-      resolve(socket);
-    });
-  });
-}
-
 function listenTcp(endpoint: Endpoint): Promise<Server> {
   const server = createServer({ allowHalfOpen: true });
   return new Promise((resolve, reject) => {
@@ -332,17 +355,12 @@ function listenTcp(endpoint: Endpoint): Promise<Server> {
   });
 }
 
-async function closeBoth(udp: UdpSocket, tcp: Server): Promise<void> {
-  await Promise.all([
-    new Promise<void>((resolve) => {
-      udp.close(resolve);
-    }),
-    new Promise<void>((resolve) => {
-      tcp.close(() => {
-        resolve();
-      });
-    }),
-  ]);
+function closeTcp(tcp: Server): Promise<void> {
+  return new Promise((resolve) => {
+    tcp.close(() => {
+      resolve();
+    });
+  });
 }
 
 function bindError(error: unknown, endpoint: Endpoint, transport: 'udp' | 'tcp'): OeError {

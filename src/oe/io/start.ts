@@ -14,6 +14,7 @@ import { KernelError, type Capabilities, type EspSuite, type KernelPort } from '
 import { formatEndpoint, type Endpoint, type IpAddress } from '../../net/address.ts';
 import { SystemCallError } from '../../net/io/libc.ts';
 import { describePublicKey } from '../../net/public-key.ts';
+import { randomU32 } from '../../random.ts';
 import { instant } from '../../time.ts';
 import { hostKeyPath, socketPath, type Config } from '../config.ts';
 import { rehearse } from '../rehearsal.ts';
@@ -108,10 +109,19 @@ async function start(
   open.push(() => {
     upstreamSockets.close();
   });
-  const listener = await DnsListener.open(dns.listen, (query, octets, limitOctets) =>
-    agent.runtime?.input({ kind: 'query', query, octets, limitOctets }),
+  const listener = await DnsListener.open(
+    dns.listen,
+    (query, octets, limitOctets) => agent.runtime?.input({ kind: 'query', query, octets, limitOctets }),
+    {
+      clients: { allow: dns.allow, rateLimit: dns.rateLimit },
+      seed: randomU32(systemRandom),
+      warn: (why) => {
+        log({ level: 'warn', event: 'dns.front', why });
+      },
+    },
   );
   open.push(() => listener.close());
+  listener.setLocals(localAddresses());
 
   const running = new Runtime(
     {
@@ -169,6 +179,7 @@ async function start(
     }
     if (sameAddresses(now, locals)) return;
     locals = now;
+    listener.setLocals(localAddresses());
     upstreamSockets.renew();
     running.input({ kind: 'locals', addresses: now });
     log({ level: 'info', event: 'addresses.changed', count: now.length });
