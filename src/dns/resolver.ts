@@ -343,7 +343,8 @@ export class Resolver {
         job.items.push({ found: { step, reply }, link: undefined, cached: false });
         if (step.kind === 'alias') job.passed.add(step.name);
       }
-      job.at = open;
+      // What goes on where an earlier message stopped may lead too far as well.
+      job.at = job.passed.size > maxAliases ? (open ?? steps.at(-1)?.name) : open;
     }
   }
 

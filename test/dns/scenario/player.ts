@@ -36,6 +36,7 @@ const steps = new Set([
   'authority',
   'asked',
   'advance',
+  'fresh',
   'clock',
   'asks',
   'chain',
@@ -103,6 +104,11 @@ class Player {
       case 'advance':
         this.#settle();
         this.#started().wait(seconds(words[0]));
+        return;
+      case 'fresh':
+        // Another resolver, which knows nothing yet.
+        this.#settle();
+        this.#net = undefined;
         return;
       case 'clock':
         // Only the wall clock moves: somebody has set it.
