@@ -32,9 +32,9 @@ export function ordered(resolution: Resolution, addresses: readonly IpAddress[],
   return { ...resolution, answer };
 }
 
-/** Whether answers of this type are held at the gate. */
+/** Whether answers to questions of this type hold addresses of the name itself. */
 export function hasAddresses(type: number): boolean {
-  return type === Type.A || type === Type.AAAA;
+  return type === Type.A || type === Type.AAAA || type === Type.ANY;
 }
 
 /** Seconds for which the key RRset may be kept, as the resolver says it now. */

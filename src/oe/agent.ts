@@ -629,6 +629,10 @@ function answerOctets(client: Extract<Client, { kind: 'client' }>, outcome: Outc
   if (outcome.kind === 'refuse') return encodeRefusal(query, outcome.rcode, outcome.ede, { limitOctets });
   // Who validates for himself needs the RRset as it was signed; for everybody else the blocked addresses are left out.
   const validates = query.edns?.dnssecOk === true || query.cd;
+  if (validates && outcome.onlyReduced) {
+    const { ede = Ede.OTHER, why } = outcome.onlyReduced;
+    return encodeRefusal(query, Rcode.SERVFAIL, { code: ede, text: why }, { limitOctets });
+  }
   const resolution = validates ? outcome.resolution : (outcome.reduced ?? outcome.resolution);
   const { ttlLimit } = outcome;
   return encodeAnswer(query, resolution, { limitOctets, ...(ttlLimit === undefined ? {} : { ttlLimit }) });

@@ -19,12 +19,23 @@ import {
   type Lookup,
   type LookupRecord,
   type Outcome,
+  type Service,
+  type Target,
 } from './lookup.ts';
 import type { Moment } from './peer.ts';
 import type { Peers } from './peers.ts';
-import { planOf, wantedKey, type KeyFinding, type Plan, type Reason, type WantedAddress } from './plan.ts';
-import { decide, mayProtect } from './policy.ts';
+import {
+  namesOf,
+  planOf,
+  wantedKey,
+  type KeyFinding,
+  type Plan,
+  type Reason,
+  type WantedAddress,
+} from './plan.ts';
+import { decideFor, mayProtect } from './policy.ts';
 import { localReason, overdueReason } from './reasons.ts';
+import { hasHints, hostOf, isService, judgeService, targetsIn } from './services.ts';
 import { counted, duration, listed } from './text.ts';
 
 /**
@@ -45,6 +56,8 @@ export class Gate {
   readonly #finished = new Map<string, LookupRecord>();
   /** Names whose IPSECKEY question stayed without an answer in time, so that the next lookup does not wait again. */
   readonly #mute = new Map<NameKey, Instant>();
+  /** Hosts that give the service of a name that is `private`: they are private for its sake. */
+  readonly #serving = new Map<NameKey, { readonly host: NameKey; readonly until: Instant }>();
 
   constructor(doors: GateDoors, peers: Peers, options: GateOptions) {
     this.#doors = doors;
@@ -54,17 +67,32 @@ export class Gate {
 
   /** Looks up for `waiter`; the outcome comes through `doors.release`, perhaps before this returns. */
   ask(waiter: number, question: Question, checkingDisabled: boolean, at: Moment): void {
-    const key = lookupKey(question, checkingDisabled);
+    this.#lookUp(question, checkingDisabled, this.#served(question.name, at), at, waiter);
+  }
+
+  /** The lookup of the question, for `waiter` or for nobody; it may be over when this returns. */
+  #lookUp(
+    question: Question,
+    checkingDisabled: boolean,
+    onBehalf: NameKey | undefined,
+    at: Moment,
+    waiter?: number,
+  ): Lookup {
+    const key = lookupKey(question, checkingDisabled, onBehalf);
     const open = this.#open.get(key);
     if (open) {
-      open.waiters.push(waiter);
-      return;
+      if (waiter !== undefined) open.waiters.push(waiter);
+      return open;
     }
     const lookup: Lookup = {
       key,
       question,
       checkingDisabled,
-      waiters: [waiter],
+      onBehalf,
+      waiters: waiter === undefined ? [] : [waiter],
+      dependents: new Set(),
+      service: undefined,
+      outcome: undefined,
       at,
       steps: [],
       resolution: undefined,
@@ -87,6 +115,13 @@ export class Gate {
     };
     this.#open.set(key, lookup);
     this.#begin(lookup, at);
+    return lookup;
+  }
+
+  /** The name that is `private` and whose service `name` gives, where an answer has said so not long ago. */
+  #served(name: NameKey, at: Moment): NameKey | undefined {
+    const serves = this.#serving.get(name);
+    return serves !== undefined && serves.until > at.now ? serves.host : undefined;
   }
 
   /** An answer has arrived, not validated yet. */
@@ -179,7 +214,7 @@ export class Gate {
   #begin(lookup: Lookup, at: Moment): void {
     const { question, checkingDisabled } = lookup;
     const { policy } = this.#options;
-    const decision = decide(policy, question.name, undefined);
+    const decision = decideFor(policy, rulesOf(lookup), undefined);
     if (decision.group === 'block') {
       this.#refuse(lookup, at, Rcode.NXDOMAIN, {
         code: 'rule-block',
@@ -195,7 +230,9 @@ export class Gate {
       return;
     }
     const wantsKeys =
-      question.class === Class.IN && hasAddresses(question.type) && mayProtect(policy, question.name);
+      question.class === Class.IN &&
+      hasAddresses(question.type) &&
+      rulesOf(lookup).some((name) => mayProtect(policy, name));
     if (!wantsKeys) {
       lookup.keyState = 'notWanted';
     } else if (decision.group !== 'private' && this.#doors.knownInsecure(question.name)) {
@@ -234,15 +271,26 @@ export class Gate {
     return id;
   }
 
-  #addressResolved(lookup: Lookup, resolution: Resolution, at: Moment): void {
+  #addressResolved(lookup: Lookup, answered: Resolution, at: Moment): void {
+    // Of all that there is, what leads to other hosts is left out: RFC 8482 §4.1 lets us choose.
+    const isAny = lookup.question.type === Type.ANY;
+    const resolution = isAny
+      ? { ...answered, answer: answered.answer.filter((s) => !isService(s.type)) }
+      : answered;
     lookup.resolution = resolution;
     lookup.heldSince = at.now;
     lookup.arrived.addresses = addressesIn(resolution.answer);
     const found = lookup.arrived.addresses.map(formatAddress);
+    const none = resolution.rcode === 0 ? 'no such record' : rcodeName(resolution.rcode);
     const what =
       found.length > 0
         ? listed(found)
-        : `no address (${resolution.rcode === 0 ? 'no such record' : rcodeName(resolution.rcode)})`;
+        : resolution.answer.length > 0
+          ? counted(
+              resolution.answer.reduce((n, s) => n + s.rdatas.length, 0),
+              'record',
+            )
+          : none;
     step(
       lookup,
       at,
@@ -271,7 +319,7 @@ export class Gate {
       if (lookup.early.has(formatAddress(address))) continue;
       if (this.#options.exempt(address) !== undefined || this.#options.unavailable(address) !== undefined)
         continue;
-      const { group } = decide(this.#options.policy, lookup.question.name, address);
+      const { group } = decideFor(this.#options.policy, rulesOf(lookup), address);
       if (group !== 'private' && group !== 'private-or-clear') continue;
       lookup.early.set(formatAddress(address), address);
       step(
@@ -291,8 +339,13 @@ export class Gate {
       this.#prepare(lookup, at);
       return;
     }
+    if (isService(lookup.question.type) && resolution.answer.some((s) => isService(s.type))) {
+      this.#advanceService(lookup, resolution, at);
+      return;
+    }
     const addresses = addressesIn(resolution.answer);
     if (addresses.length === 0) {
+      this.#warmUp(resolution, at);
       this.#pass(lookup, at, resolution);
       return;
     }
@@ -315,7 +368,7 @@ export class Gate {
   /** Whether the key, or what decides about it, has been waited for long enough; under `private` it never has. */
   #keyIsLate(lookup: Lookup, at: Moment): boolean {
     const { name } = lookup.question;
-    if (decide(this.#options.policy, name, undefined).group === 'private') return false;
+    if (decideFor(this.#options.policy, rulesOf(lookup), undefined).group === 'private') return false;
     // The address has told meanwhile that its zone is not signed: the key could prove nothing, and many servers of such
     // zones never answer questions of types that they do not know.
     const isUnsigned = lookup.keyState === 'asking' && this.#doors.knownInsecure(name);
@@ -358,7 +411,8 @@ export class Gate {
   #plan(lookup: Lookup, addresses: readonly IpAddress[], finding: KeyFinding | undefined, at: Moment): Plan {
     const { name } = lookup.question;
     const { policy, exempt, unavailable } = this.#options;
-    const plan = planOf({ name, policy, addresses, finding, exempt, unavailable });
+    const { onBehalf } = lookup;
+    const plan = planOf({ name, onBehalf, policy, addresses, finding, exempt, unavailable });
     for (const [text, address] of lookup.early) {
       const wanted = plan.addresses.some(
         (a) => a.fate.kind === 'protect' && formatAddress(a.address) === text,
@@ -370,13 +424,13 @@ export class Gate {
       const insist = decision.group === 'private' && fate.kind !== 'clear';
       if (fate.kind === 'protect') {
         const until = later(at.now, 1_000 * Math.max(leastKeySeconds, keyTtl(lookup.keyResolution)));
-        this.#peers.claim(address, name, { keys: plan.keys, until, insist }, at);
+        this.#peers.claim(address, onBehalf ?? name, { keys: plan.keys, until, insist }, at);
       } else if (isProved) {
         this.#peers.withdraw(address, name);
       }
       if (!insist) continue;
       // The block goes in before anything else is tried, and whatever becomes of it.
-      const peer = this.#peers.insist(address, name, at);
+      const peer = this.#peers.insist(address, onBehalf ?? name, at);
       if (peer.block === 'none' || peer.block === 'refused') {
         peer.block = 'asked';
         this.#doors.block(address);
@@ -387,6 +441,71 @@ export class Gate {
       this.#doors.warn('gate.key.bogus', { name: nameText(name), why: plan.finding.reason.why });
     }
     return plan;
+  }
+
+  /** Holds an answer that leads to other hosts until it is known what it leads to. */
+  #advanceService(lookup: Lookup, resolution: Resolution, at: Moment): void {
+    const { policy, budgetMs, privateBudgetMs, exempt } = this.#options;
+    const host = hostOf(lookup.question.name);
+    const insist = decideFor(policy, rulesOf(lookup), undefined).group === 'private';
+    if (!lookup.service) {
+      lookup.service = this.#serviceOf(resolution, insist ? host : undefined, at);
+      if (!insist && !hasHints(resolution)) {
+        this.#pass(lookup, at, resolution);
+        return;
+      }
+      lookup.waitUntil = later(at.now, insist ? privateBudgetMs : budgetMs);
+      for (const open of openOf(lookup.service)) open.dependents.add(lookup);
+    }
+    if (openOf(lookup.service).length > 0 && lookup.waitUntil !== undefined && at.now < lookup.waitUntil)
+      return;
+    const judged = judgeService(resolution, {
+      host,
+      insist,
+      targets: lookup.service.targets,
+      groupOf: (target, address) => decideFor(policy, [target, host], address).group,
+      isExempt: (address) => exempt(address) !== undefined,
+    });
+    if (judged.kind === 'refused') {
+      this.#refuse(lookup, at, Rcode.SERVFAIL, judged.reason);
+      return;
+    }
+    const limits = lookup.service.targets.flatMap((t) =>
+      t.lookups.flatMap((l) => (l.outcome?.kind === 'answer' ? (l.outcome.ttlLimit ?? []) : [])),
+    );
+    const ttl = limits.length === 0 ? {} : { ttlLimit: Math.min(...limits) };
+    lookup.verdict = { state: 'empty' };
+    if (judged.kind === 'reduced')
+      step(lookup, at, `something of the answer is left out: ${judged.reason.why}`);
+    const reduced = judged.kind === 'reduced' ? judged.resolution : undefined;
+    const only = judged.kind === 'reduced' && judged.strict ? { onlyReduced: judged.reason } : {};
+    this.#release(lookup, at, { kind: 'answer', resolution, reduced, ...ttl, ...only });
+  }
+
+  /** Looks the hosts of a service up, as a program will do next; for the sake of `host` where that is `private`. */
+  #serviceOf(resolution: Resolution, host: NameKey | undefined, at: Moment): Service {
+    const targets = targetsIn(resolution).map((name): Target => {
+      const onBehalf = name === host ? undefined : host;
+      if (onBehalf !== undefined && resolution.verdict.status === 'secure') {
+        const until = later(at.now, servingMs);
+        remember(this.#serving, name, { host: onBehalf, until }, servingNames);
+      }
+      const lookups = [Type.A, Type.AAAA].map((type) =>
+        this.#lookUp({ name, type, class: Class.IN }, false, onBehalf ?? this.#served(name, at), at),
+      );
+      return { name, lookups };
+    });
+    return { targets };
+  }
+
+  /** Protects the way to the hosts that an MX or SRV answer names, so that it is there when a program asks for them. */
+  #warmUp(resolution: Resolution, at: Moment): void {
+    if (resolution.verdict.status === 'bogus' || this.#open.size > warmUpsAtOnce) return;
+    for (const name of targetsIn(resolution)) {
+      if (!mayProtect(this.#options.policy, name)) continue;
+      for (const type of [Type.A, Type.AAAA])
+        this.#lookUp({ name, type, class: Class.IN }, false, this.#served(name, at), at);
+    }
   }
 
   #carryOut(lookup: Lookup, plan: Plan, resolution: Resolution, at: Moment): void {
@@ -499,6 +618,7 @@ export class Gate {
 
   #release(lookup: Lookup, at: Moment, outcome: Outcome): void {
     lookup.released = at.now;
+    lookup.outcome = outcome;
     for (const id of [lookup.addressId, lookup.keyId, ...lookup.evidenceIds]) {
       if (id === undefined) continue;
       this.#ids.delete(id);
@@ -510,6 +630,9 @@ export class Gate {
     remember(this.#finished, lookup.key, lookup, recordsKept);
     for (const waiter of lookup.waiters) this.#doors.release(waiter, outcome);
     lookup.waiters = [];
+    const dependents = [...lookup.dependents];
+    lookup.dependents.clear();
+    for (const dependent of dependents) this.#advance(dependent, at);
   }
 }
 
@@ -530,10 +653,26 @@ const retrySeconds = 30;
  */
 const longestProtectedSeconds = 200;
 const recordsKept = 1_024;
+/** For how long a host that gives the service of a `private` name is private itself. */
+const servingMs = 600_000;
+const servingNames = 4_096;
+/** With more lookups open nothing is looked up beforehand. */
+const warmUpsAtOnce = 256;
 /** How long the key of an unsigned zone is waited for once the address is there, so that `oe why` can tell of it. */
 const unsignedMs = 50;
 const muteMs = 60_000;
 const muteNames = 1_024;
+
+/** The names whose rules count for a lookup. */
+function rulesOf({ question, onBehalf }: Lookup): readonly [NameKey, ...NameKey[]] {
+  if (!isService(question.type)) return namesOf(question.name, onBehalf);
+  const host = hostOf(question.name);
+  return namesOf(host, host === question.name ? undefined : question.name);
+}
+
+function openOf(service: Service): Lookup[] {
+  return service.targets.flatMap((t) => t.lookups.filter((l) => l.released === undefined));
+}
 
 function protectedTtl({ keyResolution }: Lookup): number {
   return Math.min(longestProtectedSeconds, Math.max(leastKeySeconds, keyTtl(keyResolution)));

@@ -1,6 +1,7 @@
 import type { Question } from '../dns/message.ts';
 import type { LocalAnswer } from '../dns/local-names.ts';
 import type { Resolution } from '../dns/resolver.ts';
+import type { NameKey } from '../dns/name.ts';
 import { rcodeName } from '../dns/types.ts';
 import { formatAddress, type IpAddress } from '../net/address.ts';
 import type { Deadline, Instant } from '../time.ts';
@@ -17,6 +18,8 @@ export type Outcome =
       readonly reduced: Resolution | undefined;
       /** Seconds; shorter than the records say, because we want to be asked again soon. */
       readonly ttlLimit?: number;
+      /** Nothing but `reduced` may leave, and this is why: whoever needs the RRset as it was signed gets SERVFAIL. */
+      readonly onlyReduced?: Reason;
     }
   | {
       readonly kind: 'refuse';
@@ -46,7 +49,15 @@ export interface LookupRecord {
 export interface Lookup extends LookupRecord {
   readonly key: string;
   readonly checkingDisabled: boolean;
+  /** The name whose service the host gives, where that is what led here: its rules count as well. */
+  readonly onBehalf: NameKey | undefined;
   waiters: number[];
+  /** The lookups of services that wait for what comes of this one. */
+  readonly dependents: Set<Lookup>;
+  /** Of HTTPS and SVCB: the hosts that give the service, once they are known. */
+  service: Service | undefined;
+  /** What the clients got, once they have it. */
+  outcome: Outcome | undefined;
   readonly steps: { at: Instant; text: string }[];
   resolution: Resolution | undefined;
   addressId: number | undefined;
@@ -71,15 +82,27 @@ export interface Lookup extends LookupRecord {
   released: Instant | undefined;
 }
 
+/** The hosts that an HTTPS or SVCB answer names, in the order of their priority, as far as they are looked at. */
+export interface Service {
+  readonly targets: readonly Target[];
+}
+
+/** A host that gives a service, and the lookups of its addresses through the gate. */
+export interface Target {
+  readonly name: NameKey;
+  readonly lookups: readonly Lookup[];
+}
+
 /** Lookups with the same key are one lookup. */
-export function lookupKey(question: Question, checkingDisabled: boolean): string {
-  return `${question.type}:${question.class}:${checkingDisabled ? 'cd' : ''}:${question.name}`;
+export function lookupKey(question: Question, checkingDisabled: boolean, onBehalf?: NameKey): string {
+  const { name, type, class: dnsClass } = question;
+  return `${type}:${dnsClass}:${checkingDisabled ? 'cd' : ''}:${name}${onBehalf === undefined ? '' : `:${onBehalf}`}`;
 }
 
 /** When the gate must look at it again though nothing has happened. */
 export function deadlineOf(lookup: Lookup): Deadline | undefined {
   if (lookup.released !== undefined) return undefined;
-  const at = lookup.plan ? lookup.waitUntil : lookup.keyWaitUntil;
+  const at = (lookup.plan ?? lookup.service) ? lookup.waitUntil : lookup.keyWaitUntil;
   return at === undefined ? undefined : { at, why: 'gate' };
 }
 

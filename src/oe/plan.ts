@@ -5,7 +5,7 @@ import type { RRset } from '../dns/rrset.ts';
 import { Ede, Type } from '../dns/types.ts';
 import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { samePublicKey, type PublicKey } from '../net/public-key.ts';
-import { asksForKeys, decide, type Decision, type Policy } from './policy.ts';
+import { asksForKeys, decideFor, type Decision, type Policy } from './policy.ts';
 
 /** More keys than this per name are not looked at: each costs a signature check when a peer lies (THREATS A.12). */
 export const keysPerName = 16;
@@ -237,6 +237,8 @@ export interface Plan {
 /** What {@link planOf} decides from. */
 export interface PlanInput {
   readonly name: NameKey;
+  /** Another name, for whose sake the addresses are reached: its rules count as well. */
+  readonly onBehalf?: NameKey | undefined;
   readonly policy: Policy;
   readonly addresses: readonly IpAddress[];
   /** Undefined: it was not asked, since no rule wants it. */
@@ -252,10 +254,15 @@ export function planOf(input: PlanInput): Plan {
   const { finding } = input;
   const keys = finding?.kind === 'usable' ? finding.choice.chosen.map((c) => c.key) : [];
   const addresses = input.addresses.map((address): AddressPlan => {
-    const decision = decide(input.policy, input.name, address);
+    const decision = decideFor(input.policy, namesOf(input.name, input.onBehalf), address);
     return { address, decision, fate: fateOf(input, address, decision) };
   });
   return { addresses, keys, finding };
+}
+
+/** The names whose rules count for an address of `name`. */
+export function namesOf(name: NameKey, onBehalf: NameKey | undefined): readonly [NameKey, ...NameKey[]] {
+  return onBehalf === undefined ? [name] : [name, onBehalf];
 }
 
 function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate {

@@ -68,6 +68,27 @@ export function decide(policy: Policy, name: NameKey | undefined, address: IpAdd
   };
 }
 
+/**
+ * The same for an address of `names`, all of whose rules count: a host that gives another name's service is reached for
+ * its sake. What protects more decides.
+ */
+export function decideFor(
+  policy: Policy,
+  names: readonly [NameKey, ...NameKey[]],
+  address: IpAddress | undefined,
+): Decision {
+  const [first, ...others] = names.map((name) => decide(policy, name, address));
+  return others.reduce((a, b) => (strictness[b.group] > strictness[a.group] ? b : a), first as Decision);
+}
+
+const strictness: Readonly<Record<Group, number>> = {
+  clear: 0,
+  'clear-or-private': 1,
+  'private-or-clear': 2,
+  private: 3,
+  block: 4,
+};
+
 /** The same for a peer that begins: prefix rules, then the inbound default. */
 export function decideInbound(policy: Policy, address: IpAddress): Decision {
   const rule = policy.rules.find((r) => matches(r.match, undefined, address));
