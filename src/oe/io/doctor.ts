@@ -22,7 +22,7 @@ import { loadHostKey } from './host-key.ts';
 import { isNetworkAdmin } from './privilege.ts';
 import { systemRandom } from './random.ts';
 import { localAddresses } from './source.ts';
-import { upstreamsFor } from './upstreams.ts';
+import { RouteSource } from './upstreams.ts';
 import { describeProgram, ikeDaemons } from './who.ts';
 
 /** One thing that was looked at. */
@@ -247,7 +247,7 @@ function anchorsOf(config: Config): Check | { readonly anchors: readonly TrustAn
 async function upstreamChecks(config: Config, anchors: readonly TrustAnchor[]): Promise<Check[]> {
   let upstreams: readonly Server[];
   try {
-    upstreams = await upstreamsFor(config);
+    ({ upstreams } = await new RouteSource(config).read());
   } catch (error) {
     return [fromError('upstream', error)];
   }
@@ -332,7 +332,7 @@ function rootKeys(
     const take = (input: ResolverInput): void => {
       for (const effect of resolver.handle(input, instant(performance.now()), wallSeconds(wall))) {
         if (effect.kind === 'ask') sockets.ask(effect);
-        if (effect.kind === 'release') sockets.release(effect.ask);
+        if (effect.kind === 'release') sockets.release(effect.ask, effect.keepMs);
         if (effect.kind === 'resolved') {
           end(effect.resolution);
           return;

@@ -126,7 +126,7 @@ export class Runtime {
         upstreams.ask(effect);
         return;
       case 'release':
-        upstreams.release(effect.ask);
+        upstreams.release(effect.ask, effect.keepMs);
         return;
       case 'send':
         ike?.send(effect.local, effect.remote, effect.octets);
