@@ -15,11 +15,17 @@ import { nameText } from '../../src/dns/name.ts';
 import type { Hint } from '../../src/dns/recurse/hints.ts';
 import { defaultLimits } from '../../src/dns/recurse/limits.ts';
 import { Recursion, type RecursionOptions } from '../../src/dns/recurse/recursion.ts';
+import {
+  Resolver,
+  type Resolution,
+  type ResolverInput,
+  type ResolverOptions,
+} from '../../src/dns/resolver.ts';
 import { Class, Rcode, Type, typeName } from '../../src/dns/types.ts';
 import { formatAddress, parseAddress } from '../../src/net/address.ts';
 import type { Random } from '../../src/random.ts';
-import { instant, type Instant } from '../../src/time.ts';
-import { address, key, withCaseOf, wire, type SignedWorld } from './zone.ts';
+import { instant, wallSeconds, type Instant, type WallSeconds } from '../../src/time.ts';
+import { address, key, signingDate, withCaseOf, wire, type SignedWorld } from './zone.ts';
 
 /** What a server says; undefined: nothing at all. */
 export type Said = Partial<Message> | undefined;
@@ -122,14 +128,48 @@ export class Internet {
   }
 }
 
-/** Time, and what is on its way. */
+/** Virtual time, and what is on its way. */
+class Timeline {
+  now: Instant = instant(1000);
+  wall: WallSeconds = signingDate;
+  readonly #coming: { readonly at: number; readonly come: () => void }[] = [];
+
+  arrive(delayMs: number, come: () => void): void {
+    this.#coming.push({ at: this.now + delayMs, come });
+  }
+
+  /** Lets things arrive and deadlines pass until nothing is under way, or until `until`. */
+  run(until: number, deadline: () => number, tick: () => void): void {
+    for (let steps = 0; steps < 50_000; steps++) {
+      this.#coming.sort((a, b) => a.at - b.at);
+      const next = this.#coming[0];
+      const at = Math.min(next?.at ?? Infinity, deadline());
+      if (at === Infinity || at > until) {
+        if (until !== Infinity) this.#clock(until);
+        return;
+      }
+      this.#clock(Math.max(at, this.now));
+      if (next && next.at <= at) {
+        this.#coming.shift();
+        next.come();
+      } else tick();
+    }
+    throw new Error('it does not come to an end');
+  }
+
+  #clock(at: number): void {
+    this.wall = wallSeconds(this.wall + (at - this.now) / 1000);
+    this.now = instant(at);
+  }
+}
+
+/** An iteration by itself. */
 export class Iteration {
   readonly asks: Asks;
   readonly recursion: Recursion;
   readonly internet: Internet;
-  now: Instant = instant(1000);
-  readonly #coming: { readonly at: number; readonly come: () => Heard | undefined }[] = [];
-  /** What the effects of the moment go to. */
+  readonly #time = new Timeline();
+  /** What is to be done at this moment. */
   readonly #effects: FinderEffect[] = [];
 
   constructor(internet: Internet, options: Partial<RecursionOptions> = {}) {
@@ -143,6 +183,10 @@ export class Iteration {
       limits: defaultLimits,
       ...options,
     });
+  }
+
+  get now(): Instant {
+    return this.#time.now;
   }
 
   /** Asks and lets everything happen until the reply is there. */
@@ -165,28 +209,16 @@ export class Iteration {
     this.#perform();
   }
 
-  /** Lets replies arrive and deadlines pass until nothing is under way, or until `until`. */
   run(until = Infinity): void {
-    for (let steps = 0; steps < 20_000; steps++) {
-      this.#coming.sort((a, b) => a.at - b.at);
-      const next = this.#coming[0];
-      const due = Math.min(this.asks.deadline?.at ?? Infinity, this.recursion.deadline?.at ?? Infinity);
-      const at = Math.min(next?.at ?? Infinity, due);
-      if (at === Infinity || at > until) {
-        if (until !== Infinity) this.now = instant(until);
-        return;
-      }
-      this.now = instant(Math.max(at, this.now));
-      if (next && next.at <= at) {
-        this.#coming.shift();
-        this.#heard(next.come());
-      } else {
+    this.#time.run(
+      until,
+      () => Math.min(this.asks.deadline?.at ?? Infinity, this.recursion.deadline?.at ?? Infinity),
+      () => {
         for (const heard of this.asks.tick(this.now, this.#effects)) this.#heard(heard);
         this.recursion.tick(this.now, this.#effects);
-      }
-      this.#perform();
-    }
-    throw new Error('it does not come to an end');
+        this.#perform();
+      },
+    );
   }
 
   /** Time passes. */
@@ -196,25 +228,101 @@ export class Iteration {
 
   #heard(heard: Heard | undefined): void {
     if (heard) this.recursion.heard(heard.asked, heard.outcome, this.now, this.#effects);
+    this.#perform();
   }
 
   #perform(): void {
     for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) {
       if (effect.kind === 'release') continue;
-      const { ask, server, octets } = effect;
-      const text = formatAddress(server.endpoint.address);
-      const arrive = (delayMs: number, come: () => Heard | undefined): void => {
-        this.#coming.push({ at: this.now + delayMs, come });
-      };
-      if (this.internet.unreachable(text)) {
-        arrive(0, () => this.asks.failed(ask, `there is no route to ${text}`, this.now, this.#effects));
-        continue;
-      }
-      const reply = this.internet.reply(text, octets, this.now);
-      if (!reply) continue;
-      arrive(this.internet.roundTripMs(text), () => this.asks.received(ask, reply, this.now, this.#effects));
+      const { ask } = effect;
+      send(this.internet, this.#time, effect, (octets) => {
+        const heard =
+          typeof octets === 'string'
+            ? this.asks.failed(ask, octets, this.now, this.#effects)
+            : this.asks.received(ask, octets, this.now, this.#effects);
+        this.#heard(heard);
+      });
     }
   }
+}
+
+/** A validating resolver that iterates. */
+export class Recursing {
+  readonly resolver: Resolver;
+  readonly internet: Internet;
+  readonly #time = new Timeline();
+  readonly #resolved = new Map<number, Resolution>();
+  #nextId = 1;
+
+  constructor(internet: Internet, options: Partial<ResolverOptions> & Pick<ResolverOptions, 'anchors'>) {
+    this.internet = internet;
+    this.resolver = new Resolver({
+      mode: 'recurse',
+      upstreams: [],
+      hints: hintsOf({ ns: ['192.0.2.1'] }),
+      random: seededRandom(13),
+      ...options,
+    });
+  }
+
+  get now(): Instant {
+    return this.#time.now;
+  }
+
+  /** Asks and lets everything happen until the answer is there. */
+  ask(name: string, type: number = Type.A): Resolution {
+    const id = this.#nextId++;
+    const question = { name: key(name), type, class: Class.IN };
+    this.#handle({ kind: 'lookup', id, question, checkingDisabled: false });
+    for (let at = this.now + 10; !this.#resolved.has(id) && at < this.now + 20_000; at += 10) this.run(at);
+    const resolution = this.#resolved.get(id);
+    if (!resolution) throw new Error(`no answer to ${name}`);
+    return resolution;
+  }
+
+  run(until = Infinity): void {
+    this.#time.run(
+      until,
+      () => this.resolver.deadline?.at ?? Infinity,
+      () => {
+        this.#handle({ kind: 'tick' });
+      },
+    );
+  }
+
+  #handle(input: ResolverInput): void {
+    for (const effect of this.resolver.handle(input, this.now, this.#time.wall)) {
+      if (effect.kind === 'resolved') this.#resolved.set(effect.id, effect.resolution);
+      if (effect.kind !== 'ask') continue;
+      const { ask } = effect;
+      send(this.internet, this.#time, effect, (octets) => {
+        this.#handle(
+          typeof octets === 'string' ? { kind: 'failed', ask, why: octets } : { kind: 'reply', ask, octets },
+        );
+      });
+    }
+  }
+}
+
+/** A question leaves; its reply, or why it cannot leave, comes in time. */
+function send(
+  internet: Internet,
+  time: Timeline,
+  { server, octets }: Extract<FinderEffect, { readonly kind: 'ask' }>,
+  come: (reply: Uint8Array | string) => void,
+): void {
+  const text = formatAddress(server.endpoint.address);
+  if (internet.unreachable(text)) {
+    time.arrive(0, () => {
+      come(`there is no route to ${text}`);
+    });
+    return;
+  }
+  const reply = internet.reply(text, octets, time.now);
+  if (!reply) return;
+  time.arrive(internet.roundTripMs(text), () => {
+    come(reply);
+  });
 }
 
 /** Hints in short. */
