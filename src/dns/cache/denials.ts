@@ -1,7 +1,7 @@
 import { later, type Instant, type WallSeconds } from '../../time.ts';
 import { toLatin1 } from '../../wire/octets.ts';
 import { nsec3Hash } from '../dnssec/crypto.ts';
-import { negativeTtl } from '../dnssec/chain.ts';
+import { negativeTtl } from '../dnssec/denying-records.ts';
 import type { DenialProof } from '../dnssec/denial.ts';
 import { denies, nsecProofFrom, staysInZone, type OwnedNsec } from '../dnssec/nsec.ts';
 import { isOptOut, nsec3ProofFrom, usableSpans, type Span } from '../dnssec/nsec3.ts';

@@ -4,17 +4,11 @@ import { labelCount, nameText, type NameKey } from '../name.ts';
 import type { RRset } from '../rrset.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../types.ts';
 import { algorithmName } from './algorithms.ts';
-import {
-  bogus,
-  costly,
-  negativeTtl,
-  type Answered,
-  type Chain,
-  type Denied,
-  type Security,
-} from './chain.ts';
+import type { Answered, Chain, Denied, Security } from './chain.ts';
 import type { Absence, Denial } from './denial.ts';
+import { costly, negativeTtl } from './denying-records.ts';
 import type { Secure, Verdict } from './verdict.ts';
+import { bogus } from './zone-entries.ts';
 import type { Bogus, Indeterminate, Insecure } from './zones.ts';
 
 export type LinkState = { readonly status: 'secure' } | Insecure | Bogus | Indeterminate;

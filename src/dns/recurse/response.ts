@@ -1,5 +1,6 @@
 import { decoded } from '../../wire/reader.ts';
-import { negativeTtl, type Answered } from '../dnssec/chain.ts';
+import type { Answered } from '../dnssec/chain.ts';
+import { negativeTtl } from '../dnssec/denying-records.ts';
 import { stepsOf } from '../links.ts';
 import { rrsetsOf, type Message, type Question, type ResourceRecord } from '../message.ts';
 import { isBelow, nameText, readPlainName, rootName, type NameKey } from '../name.ts';
