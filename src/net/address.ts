@@ -38,6 +38,11 @@ export function sameAddress(a: IpAddress, b: IpAddress): boolean {
   return a.family === b.family && compareOctets(a.octets, b.octets) === 0;
 }
 
+/** An address at which this host only speaks to itself: 127.0.0.0/8 or ::1. */
+export function isLoopback({ family, octets }: IpAddress): boolean {
+  return family === 4 ? octets[0] === 127 : octets.every((o, i) => o === (i === 15 ? 1 : 0));
+}
+
 /** `192.0.2.1:500` or `[2001:db8::1]:500`. */
 export function formatEndpoint(endpoint: Endpoint): string {
   const text = formatAddress(endpoint.address);

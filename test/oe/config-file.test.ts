@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { nameText } from '../../src/dns/name.ts';
 import { formatServer } from '../../src/dns/server-text.ts';
 import { formatEndpoint } from '../../src/net/address.ts';
 import { formatPrefix } from '../../src/net/prefix.ts';
@@ -66,6 +67,52 @@ level = "debug"
   ]);
   expect(config.policy.outbound).toBe('clear-or-private');
   expect(config.paths).toEqual({ ...defaultConfig.paths, runDirectory: '/tmp/oe' });
+});
+
+test('mode, zones and root hints say whom to ask', () => {
+  const read = readConfig(`
+[dns]
+mode = "recurse"
+upstreams = ["9.9.9.9:5353", "tls://9.9.9.9#dns.quad9.net", "https://9.9.9.9/dns-query#dns.quad9.net"]
+root-hints = "/etc/oe/named.root"
+qname-minimisation = "strict"
+[[dns.zone]]
+name = "corp.example"
+forward = ["192.0.2.53", "tls://192.0.2.54"]
+[[dns.zone]]
+name = "10.in-addr.arpa"
+stub = ["192.0.2.55"]
+`);
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  const { dns } = read.config;
+  expect([dns.mode, dns.rootHints, dns.qnameMinimisation]).toEqual([
+    'recurse',
+    '/etc/oe/named.root',
+    'strict',
+  ]);
+  expect(dns.upstreams?.map(formatServer)).toEqual([
+    '9.9.9.9:5353',
+    'tls://9.9.9.9:853#dns.quad9.net',
+    'https://9.9.9.9:443/dns-query#dns.quad9.net',
+  ]);
+  expect(dns.zones.map((z) => [nameText(z.name), z.kind, ...z.servers.map(formatServer)])).toEqual([
+    ['corp.example', 'forward', '192.0.2.53:53', 'tls://192.0.2.54:853'],
+    ['10.in-addr.arpa', 'stub', '192.0.2.55:53'],
+  ]);
+});
+
+test.each([
+  ['upstreams = ["dns.quad9.net"]', 'dns.upstreams[1]'],
+  ['upstreams = ["https://dns.quad9.net/dns-query"]', 'dns.upstreams[1]'],
+  ['mode = "both"', 'dns.mode'],
+  ['qname-minimisation = "on"', 'dns.qname-minimisation'],
+  ['[[dns.zone]]\nname = "corp.example"', 'dns.zone[1]'],
+  ['[[dns.zone]]\nname = "a.example"\nforward = ["192.0.2.1"]\nstub = ["192.0.2.1"]', 'dns.zone[1]'],
+  ['[[dns.zone]]\nname = "a..example"\nforward = ["192.0.2.1"]', 'dns.zone[1].name'],
+  ['[[dns.zone]]\nname = "a.example"\nstub = ["tls://192.0.2.1"]', 'dns.zone[1].stub[1]'],
+])('%j does not say whom to ask', (text, place) => {
+  const read = readConfig(`[dns]\n${text}\n`);
+  expect(read.ok ? 'accepted' : read.problems[0]?.problem).toContain(place);
 });
 
 test('a NAT64 prefix has one of the lengths of RFC 6052 §2.2, and who may ask is told by address', () => {

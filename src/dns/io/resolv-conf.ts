@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { parseAddress, sameAddress, type Endpoint, type IpAddress } from '../../net/address.ts';
+import { isLoopback, parseAddress, sameAddress, type Endpoint, type IpAddress } from '../../net/address.ts';
 
 /** What resolv.conf(5) says. */
 export interface ResolvConf {
@@ -39,32 +38,7 @@ export function parseResolvConf(text: string): ResolvConf {
   return { nameservers, search, options };
 }
 
-/**
- * The upstream resolvers that the system's resolv.conf names, without those at which we listen ourselves. Where it
- * names only ourselves or a loopback address of a stub that stands before the real ones, that stub's own list of
- * resolvers is used if there is one (systemd-resolved). Empty where none is known.
- */
-export async function learnUpstreams(resolvConf: string, listen: readonly Endpoint[]): Promise<Endpoint[]> {
-  const found = await upstreamsIn(resolvConf, listen);
-  const remote = found.filter((endpoint) => !isLoopback(endpoint.address));
-  if (remote.length > 0) return found;
-  const behind = await upstreamsIn(resolvedConf, listen);
-  return behind.length > 0 ? behind : found;
-}
-
-/** Where systemd-resolved writes the resolvers that it learned itself. */
-const resolvedConf = '/run/systemd/resolve/resolv.conf';
 const dnsPort = 53;
-
-async function upstreamsIn(path: string, listen: readonly Endpoint[]): Promise<Endpoint[]> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch {
-    return [];
-  }
-  return upstreamsOf(parseResolvConf(text), listen, hostAddresses());
-}
 
 /** Port 53 of each nameserver, except where that is one of `listen`: a stub must not ask itself. */
 export function upstreamsOf(
@@ -96,12 +70,9 @@ export function isOwn(
   );
 }
 
-function hostAddresses(): IpAddress[] {
+/** The addresses of this host. */
+export function hostAddresses(): IpAddress[] {
   return Object.values(networkInterfaces()).flatMap(
     (interfaces) => interfaces?.flatMap(({ address }) => parseAddress(address) ?? []) ?? [],
   );
-}
-
-function isLoopback({ family, octets }: IpAddress): boolean {
-  return family === 4 ? octets[0] === 127 : octets.every((o, i) => o === (i === 15 ? 1 : 0));
 }

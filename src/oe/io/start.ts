@@ -29,7 +29,7 @@ import { systemRandom } from './random.ts';
 import { loadRootHints } from './root-hints.ts';
 import { Runtime, sameAddresses } from './runtime.ts';
 import { localAddresses } from './source.ts';
-import { upstreamsFor } from './upstreams.ts';
+import { RouteSource } from './upstreams.ts';
 import { describeProgram } from './who.ts';
 
 /** An agent that runs. */
@@ -70,7 +70,8 @@ async function start(
   demandPrivileges(dns.listen.map((e) => e.port));
   const anchors = loadAnchors(dns.trustAnchorFile);
   const identity = loadHostKey(hostKeyPath(paths));
-  const upstreams = await upstreamsFor(config);
+  const source = new RouteSource(config);
+  let routing = await source.read();
 
   // The control socket comes first: it is how another oe on these directories is found out.
   let routes: ControlRoutes = {};
@@ -145,8 +146,7 @@ async function start(
       locals,
       // The host's name, or the first label of it where it is a full one.
       ownNames: [nameOf(hostname().split('.')[0] ?? '')].flatMap((n) => n ?? []),
-      upstreams,
-      zones: dns.zones,
+      ...routing,
       mode: dns.mode,
       ...(dns.rootHints !== undefined && { hints: loadRootHints(dns.rootHints) }),
       qnameMinimisation: dns.qnameMinimisation,
@@ -169,7 +169,19 @@ async function start(
   open.push(unsubscribe);
   await running.start();
 
+  const reroute = async (): Promise<void> => {
+    const changed = await source.changed();
+    if (!changed) return;
+    routing = changed;
+    running.input({ kind: 'upstreams', routes: changed });
+    log({
+      level: 'info',
+      event: 'upstreams.changed',
+      upstreams: changed.upstreams.map(formatServer).join(' '),
+    });
+  };
   const follow = setInterval(() => {
+    void reroute();
     const now = addresses();
     try {
       // Also when nothing changed: an address may have become usable meanwhile.
@@ -194,7 +206,7 @@ async function start(
   routes = controlRoutes(running, () => ({
     upSeconds: Math.round((performance.now() - startedMs) / 1_000),
     listening: listener.endpoints.map(formatEndpoint),
-    upstreams: upstreams.map(formatServer),
+    upstreams: dns.mode === 'recurse' ? ['the root servers'] : routing.upstreams.map(formatServer),
     hostKey: hostKey ?? null,
     esp: { ipv4: capabilities.esp4.available, ipv6: capabilities.esp6.available },
     complaints,
@@ -202,7 +214,7 @@ async function start(
   }));
   return {
     listening: listener.endpoints,
-    upstreams,
+    upstreams: routing.upstreams,
     hostKey,
     complaints,
     stop: async () => {
