@@ -1,19 +1,19 @@
 import type { Random } from '../../random.ts';
 import { later, type Deadline, type Instant } from '../../time.ts';
+import { decoded } from '../../wire/reader.ts';
 import type { Answered, Reply } from '../dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome } from '../finder.ts';
 import type { Message, Question } from '../message.ts';
-import { isBelow, nameText, parentOf, rootName, type NameKey } from '../name.ts';
+import { isBelow, nameText, parentOf, readPlainName, rootName, type NameKey } from '../name.ts';
 import { serverKey } from '../servers.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../types.ts';
-import { decoded } from '../../wire/reader.ts';
-import { readPlainName } from '../name.ts';
 import { Delegations, serverAt, trim, type Delegation, type NameServer, type Stub } from './delegations.ts';
 import { serverAddress, type Hint } from './hints.ts';
 import { Quota, type RecursionLimits } from './limits.ts';
 import { nextName, type QnameMinimisation } from './minimise.ts';
-import { addressesIn, responseOf, ttlOf, type Response } from './response.ts';
+import { addressesIn, responseOf, ttlOf } from './response.ts';
 import { Selection, type Candidate } from './selection.ts';
+import { failure, sentence, type Live, type Query, type Result, type Target, type Walk } from './walk.ts';
 
 /** What a {@link Recursion} is made from. */
 export interface RecursionOptions {
@@ -23,79 +23,6 @@ export interface RecursionOptions {
   readonly limits: RecursionLimits;
   readonly stubs?: readonly Stub[];
 }
-
-/** A question from above. */
-interface Live extends Exchange {
-  readonly trace: string[];
-  readonly giveUpAt: Instant;
-  walk: Walk | undefined;
-  /** The zone whose servers the reply came from. */
-  delegation: Delegation | undefined;
-}
-
-/** The way from a known zone down to one name. */
-interface Walk {
-  readonly question: Question;
-  /** Who wants to know. */
-  readonly whose: Live | Target | 'priming';
-  readonly quota: Quota;
-  readonly depth: number;
-  readonly avoided: Origin | undefined;
-  readonly trace: string[] | undefined;
-  delegation: Delegation;
-  /** The longest name on the way that the zone is known to have no cut at. */
-  known: NameKey;
-  /** Questions with shortened names so far. */
-  minimised: number;
-  /** No more shortened names. */
-  whole: boolean;
-  /** Questions to servers that it paid for. */
-  sent: number;
-  query: Query | undefined;
-}
-
-/** One question to the servers of one zone, shared by all walks that want it. */
-interface Query {
-  readonly key: string;
-  readonly delegation: Delegation;
-  readonly question: Question;
-  readonly avoided: Origin | undefined;
-  readonly walks: Set<Walk>;
-  /** How often each server was asked; more than any limit: not again. */
-  readonly tries: Map<string, number>;
-  /** Addresses that it waits for. */
-  readonly waiting: Set<Target>;
-  /** Name servers whose addresses were asked for already. */
-  readonly lookedUp: Set<NameKey>;
-  open: { readonly asked: Asked; readonly candidate: Candidate; readonly plain: boolean } | undefined;
-  /** An answer that is taken only if nobody has a better one. */
-  doubtful: Result | undefined;
-  /** Somebody replied, if only with a refusal. */
-  heard: boolean;
-  /** What went wrong last: a clause. */
-  why: string | undefined;
-}
-
-/** A name server whose addresses are looked up, or were; one for all who want them. */
-interface Target {
-  readonly name: NameKey;
-  readonly walks: Set<Walk>;
-  readonly queries: Set<Query>;
-  addresses: NameServer['addresses'];
-  /** What was found out holds until then. */
-  until: Instant;
-  /** The way failed; the name need not be without addresses. */
-  failed: boolean;
-}
-
-type Result =
-  | {
-      readonly kind: 'response';
-      readonly response: Exclude<Response, { readonly kind: 'lame' | 'withoutEdns' }>;
-      readonly from: Origin;
-      readonly message: Message;
-    }
-  | { readonly kind: 'failure'; readonly why: string; readonly heard: boolean };
 
 /** Milliseconds after which a question is given up. */
 const exchangeMs = 9000;
@@ -734,31 +661,4 @@ export class Recursion implements Finder {
     const line = `asked ${text} of ${zone} for ${typeName(type)} of ${nameText(name)}: ${what}`;
     for (const { trace } of query.walks) if (trace && trace.length < maxTrace) trace.push(line);
   }
-}
-
-/** What became of a question to a server, for the story of an exchange. */
-function sentence(response: Response, message: Message): string {
-  switch (response.kind) {
-    case 'referral': {
-      const names = response.servers.map((s) => (s.name === undefined ? '' : nameText(s.name))).join(', ');
-      return `referral to ${nameText(response.cut)} (${names === '' ? 'no usable name server' : names})`;
-    }
-    case 'answer':
-      return (
-        response.doubt ??
-        response.reply.answer.map((s) => `${nameText(s.owner)} ${typeName(s.type)}`).join(', ')
-      );
-    case 'negative':
-      return response.doubt ?? (message.rcode === Rcode.NXDOMAIN ? 'no such name' : 'no such data');
-    case 'lame':
-      return response.why;
-    case 'withoutEdns':
-      return `answers ${rcodeName(message.rcode)}`;
-    default:
-      return response satisfies never;
-  }
-}
-
-function failure(why: string): Reply {
-  return { kind: 'failure', ede: Ede.NO_REACHABLE_AUTHORITY, why };
 }
