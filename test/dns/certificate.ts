@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { der, Der, derUnsigned } from '../../src/ike/crypto/der.ts';
+import { der, Der, derUnsigned } from '../../src/wire/der.ts';
 import { parseAddress } from '../../src/net/address.ts';
 
 /** What a certificate of the tests says. */

@@ -1,4 +1,4 @@
-import { earliest, later, type Deadline, type Instant, type WallSeconds } from '../../time.ts';
+import { earliest, instant, later, type Deadline, type Instant, type WallSeconds } from '../../time.ts';
 import { sameOctets } from '../../wire/octets.ts';
 import type { TrustAnchor } from '../anchors.ts';
 import { dsDigest } from '../dnssec/crypto.ts';
@@ -168,9 +168,9 @@ export class TrustPoints {
   }
 
   get deadline(): Deadline | undefined {
-    return earliest(
-      [...this.#managed.values()].map(({ next }) => next && { at: next.at, why: 'keys of a trust point' }),
-    );
+    // At once, where the time is not known yet: that is where the waiting begins.
+    const why = 'keys of a trust point';
+    return earliest([...this.#managed.values()].map(({ next }) => ({ at: next?.at ?? instant(0), why })));
   }
 
   #schedule(managed: Managed, seconds: number, now: Instant, wall: WallSeconds): void {

@@ -1,7 +1,7 @@
 import { sameOctets } from '../../wire/octets.ts';
 import { decoded, type Reader } from '../../wire/reader.ts';
 import { HashAlgorithm } from '../numbers.ts';
-import { Der, der, readDer, readDerUnsigned } from './der.ts';
+import { Der, der, readDer, readDerUnsigned } from '../../wire/der.ts';
 
 /** What an AlgorithmIdentifier of RFC 7427 says; `hash` is SHA2_256, SHA2_384 or SHA2_512 of `HashAlgorithm`. */
 export type SignatureAlgorithm =

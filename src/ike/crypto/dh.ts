@@ -10,7 +10,7 @@ import type { Random } from '../../random.ts';
 import { concatOctets } from '../../wire/octets.ts';
 import { Reader } from '../../wire/reader.ts';
 import { Group, groupName } from '../numbers.ts';
-import { Der, der, derUnsigned, readDer, readDerUnsigned } from './der.ts';
+import { Der, der, derUnsigned, readDer, readDerUnsigned } from '../../wire/der.ts';
 
 /** An ephemeral key of ours. */
 export interface DhKey {

@@ -1,5 +1,5 @@
-import { concatOctets } from '../../wire/octets.ts';
-import type { Reader } from '../../wire/reader.ts';
+import { concatOctets } from './octets.ts';
+import type { Reader } from './reader.ts';
 
 /** The tags of ASN.1 that keys and AlgorithmIdentifiers use (X.690). */
 export const Der = {
