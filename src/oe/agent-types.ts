@@ -3,6 +3,7 @@ import type { FindersOptions } from '../dns/finders.ts';
 import type { Hosts } from '../dns/hosts.ts';
 import type { NameKey } from '../dns/name.ts';
 import type { ResolverEffect, ResolverInput } from '../dns/resolver.ts';
+import type { Keep } from '../dns/wire-cache.ts';
 import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
 import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
 import type { HealthNote } from '../health.ts';
@@ -72,7 +73,15 @@ export type AgentInput =
 
 export type AgentEffect =
   /** The answer to `query`, once. */
-  | { readonly kind: 'answer'; readonly query: number; readonly octets: Uint8Array }
+  | {
+      readonly kind: 'answer';
+      readonly query: number;
+      readonly octets: Uint8Array;
+      /** The same question may be answered with the same again, without asking here. */
+      readonly keep?: Keep;
+    }
+  /** What may have been kept until now holds no longer. */
+  | { readonly kind: 'forget' }
   | Extract<ResolverEffect, { kind: 'ask' | 'release' | 'keepAnchors' | 'fetchAnchors' }>
   | Extract<EndpointEffect, { kind: 'send' | 'allocateSpi' | 'keyLog' }>
   /** From which address do packets to `peer` leave? Answered by `source`. */

@@ -7,6 +7,7 @@ import type { NameKey } from '../dns/name.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
 import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
+import type { Keep } from '../dns/wire-cache.ts';
 import type { ChildSa } from '../ike/child.ts';
 import { IkeEndpoint, type EndpointEffect, type EndpointInput } from '../ike/endpoint.ts';
 import { isOurs } from '../kernel/bands.ts';
@@ -85,8 +86,8 @@ export class Agent {
         block: (address) => {
           this.#block(address);
         },
-        release: (waiter, outcome) => {
-          this.#release(waiter, outcome);
+        release: (waiter, outcome, keep) => {
+          this.#release(waiter, outcome, keep);
         },
         warn: (event, fields) => {
           this.#log({ level: 'warn', event, ...fields });
@@ -199,11 +200,13 @@ export class Agent {
         return;
       case 'locals':
         this.#locals = input.addresses;
+        this.#forget();
         this.#work.push({ to: 'resolver', input: { kind: 'moved' } });
         this.#applyRules({ what: 'other' });
         return;
       case 'hosts':
         this.#hosts = input.hosts;
+        this.#forget();
         return;
       case 'spi':
         this.#work.push({
@@ -232,6 +235,7 @@ export class Agent {
       case 'stop':
         if (this.#stopping) return;
         this.#stopping = true;
+        this.#forget();
         this.#log({ level: 'info', event: 'agent.stopping' });
         this.#work.push({ to: 'endpoint', input: { kind: 'close' } }, { to: 'end' });
         return;
@@ -323,7 +327,7 @@ export class Agent {
     }
   }
 
-  #release(waiter: number, outcome: Outcome): void {
+  #release(waiter: number, outcome: Outcome, keep: Keep | undefined): void {
     const client = this.#clients.get(waiter);
     this.#clients.delete(waiter);
     if (!client) return;
@@ -335,7 +339,8 @@ export class Agent {
     this.#countAnswer(outcome);
     const { question } = client.query;
     const told = this.#isMinimal(question) ? minimalOutcome(question.name, outcome) : outcome;
-    this.#effects.push({ kind: 'answer', query: waiter, octets: answerOctets(client, told) });
+    const octets = answerOctets(client, told);
+    this.#effects.push({ kind: 'answer', query: waiter, octets, ...(keep && { keep }) });
   }
 
   #countAnswer(outcome: Outcome): void {
@@ -500,6 +505,7 @@ export class Agent {
 
   #block(address: IpAddress): void {
     this.#blocks.set(formatAddress(address), address);
+    this.#forget(); // Other names may have led there in the clear.
     this.#applyRules({ what: 'block', addresses: [address] });
     // The policies of an SA stand above the block: one that proved nothing, or something else, would pass by it.
     for (const child of this.#peers.unfit(address)) {
@@ -584,6 +590,10 @@ export class Agent {
     const esp = address.family === 4 ? esp4 : esp6;
     if (!esp.available) return esp.why.replace(/\.$/, '');
     return suites.length === 0 ? 'the kernel has no encryption algorithm that ESP can use' : undefined;
+  }
+
+  #forget(): void {
+    this.#effects.push({ kind: 'forget' });
   }
 
   #count(what: string): void {

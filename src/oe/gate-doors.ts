@@ -2,6 +2,7 @@ import type { LocalAnswer } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
 import type { NameKey } from '../dns/name.ts';
 import type { Resolution } from '../dns/resolver.ts';
+import type { Keep } from '../dns/wire-cache.ts';
 import type { IpAddress } from '../net/address.ts';
 import type { Outcome } from './lookup.ts';
 import type { Policy } from './policy.ts';
@@ -17,7 +18,8 @@ export interface GateDoors {
   knownInsecure(name: NameKey): boolean;
   /** Has the kernel drop everything between us and the address; `Peer.block` says when it stands. */
   block(address: IpAddress): void;
-  release(waiter: number, outcome: Outcome): void;
+  /** With `keep` the same answer may be given again without the gate. */
+  release(waiter: number, outcome: Outcome, keep: Keep | undefined): void;
   warn(event: string, fields: Readonly<Record<string, string>>): void;
 }
 

@@ -10,6 +10,7 @@ import { addressesAtOnce, addressStates, type AddressState } from './address-sta
 import { addressesIn, hasAddresses, keyTtl, ordered } from './addresses.ts';
 import type { GateDoors, GateOptions } from './gate-doors.ts';
 import { findingOf, isOpen } from './key-search.ts';
+import { keepOf } from './keep.ts';
 import {
   deadlineOf,
   from,
@@ -628,7 +629,8 @@ export class Gate {
     step(lookup, at, releaseText(lookup, outcome, at));
     this.#finished.delete(lookup.key);
     remember(this.#finished, lookup.key, lookup, recordsKept);
-    for (const waiter of lookup.waiters) this.#doors.release(waiter, outcome);
+    const keep = keepOf(lookup, outcome, (address) => this.#peers.find(address)?.insist === true);
+    for (const waiter of lookup.waiters) this.#doors.release(waiter, outcome, keep);
     lookup.waiters = [];
     const dependents = [...lookup.dependents];
     lookup.dependents.clear();

@@ -346,6 +346,10 @@ export class Host {
         return;
       case 'keyLog':
       case 'looked':
+      case 'dug':
+      case 'forget':
+      case 'flushed':
+      case 'keepCache':
       case 'keepAnchors':
       case 'fetchAnchors':
         return;

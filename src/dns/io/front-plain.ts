@@ -79,9 +79,9 @@ export class PlainFront implements DatagramFront {
     // Too short for a header, or a response: two stubs would talk for ever.
     if (octets.length < headerOctets || ((octets[2] ?? 0) & 0x80) !== 0) return;
     const { port, address } = from;
-    // A client that has gone is no concern of ours.
+    // Without a callback: a client that has gone is no concern of ours, and hearing of it takes longer than all else.
     const send = (answer: Uint8Array): void => {
-      socket.send(answer, port, address, () => undefined);
+      socket.send(answer, port, address);
     };
     const now = performance.now();
     if (!isLoopback(address)) {
@@ -97,7 +97,9 @@ export class PlainFront implements DatagramFront {
     const length = this.#cache.answer(octets, 0, octets.length, this.#out, this.#outWords, 0, now);
     if (length > 0) {
       this.stats.answersKept++;
-      send(this.#out.slice(0, length)); // Node sends it in a later turn.
+      const answer = Buffer.allocUnsafe(length); // Node may send it in a later turn.
+      answer.set(this.#out.subarray(0, length));
+      socket.send(answer, port, address);
       return;
     }
     // A plain Uint8Array: a Buffer's slice() would share memory.

@@ -3,6 +3,7 @@ import { messageOf } from '../../errors.ts';
 import type { IkeSockets } from '../../ike/io/sockets.ts';
 import type { HostsFile } from '../../dns/io/hosts.ts';
 import type { Upstreams } from '../../dns/io/upstream.ts';
+import type { Keep } from '../../dns/wire-cache.ts';
 import type { KernelPort } from '../../kernel/port.ts';
 import { KernelLedger } from '../../kernel/ledger.ts';
 import { instant, wallSeconds, type WallSeconds } from '../../time.ts';
@@ -16,7 +17,9 @@ import { sourceFor } from './source.ts';
 /** What a {@link Runtime} drives; it closes none of them. */
 export interface Edge {
   readonly kernel: KernelPort;
-  readonly answer: (query: number, octets: Uint8Array) => void;
+  readonly answer: (query: number, octets: Uint8Array, keep?: Keep) => void;
+  /** No answer that was kept holds any longer; absent: none is kept. */
+  readonly forget?: () => void;
   readonly upstreams: Pick<Upstreams, 'ask' | 'release'>;
   /** Undefined: nothing can be encrypted here, so no IKE is spoken. */
   readonly ike: Pick<IkeSockets, 'send'> | undefined;
@@ -73,6 +76,24 @@ export class Runtime {
     const traffic = new Map<string, Traffic>();
     states.forEach(({ peer }, i) => {
       const before = traffic.get(peer.text) ?? { octetsIn: 0n, octetsOut: 0n };
+  /** Asks as a program would, and tells how the answer came about. */
+  dig(question: Question, checkingDisabled: boolean): Promise<Dig> {
+    const request = this.#nextLook++;
+    return new Promise((resolve) => {
+      this.#digs.set(request, resolve);
+      this.input({ kind: 'dig', request, question, checkingDisabled });
+    });
+  }
+
+  /** Forgets what the cache knows of a name, or all of it; how many entries that were. */
+  flush(what: Flush): Promise<number> {
+    const request = this.#nextLook++;
+    return new Promise((resolve) => {
+      this.#flushes.set(request, resolve);
+      this.input({ kind: 'flush', request, what });
+    });
+  }
+
       traffic.set(peer.text, {
         octetsIn: before.octetsIn + (counters[2 * i]?.octets ?? 0n),
         octetsOut: before.octetsOut + (counters[2 * i + 1]?.octets ?? 0n),
@@ -120,7 +141,10 @@ export class Runtime {
     const { upstreams, ike, kernel, log, keyLog } = this.#edge;
     switch (effect.kind) {
       case 'answer':
-        this.#edge.answer(effect.query, effect.octets);
+        this.#edge.answer(effect.query, effect.octets, effect.keep);
+        return;
+      case 'forget':
+        this.#edge.forget?.();
         return;
       case 'ask':
         upstreams.ask(effect);

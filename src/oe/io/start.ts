@@ -127,8 +127,11 @@ async function start(
   const running = new Runtime(
     {
       kernel,
-      answer: (query, octets) => {
-        listener.answer(query, octets);
+      answer: (query, octets, keep) => {
+        listener.answer(query, octets, keep);
+      },
+      forget: () => {
+        listener.forget();
       },
       upstreams: upstreamSockets,
       ike: canEncrypt ? sockets : undefined,
