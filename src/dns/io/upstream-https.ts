@@ -49,6 +49,11 @@ export class HttpsCarrier implements Carrier {
     this.#limits = { ...defaultHttpsLimits, ...limits };
   }
 
+  /** Loads what asking wants, so that no question waits for it. */
+  async prepare(): Promise<void> {
+    await (this.#undici ??= import('undici'));
+  }
+
   ask(ask: Ask): void {
     const key = serverKey(ask.server);
     let server = this.#servers.get(key);
@@ -253,7 +258,7 @@ class HttpServer {
       `${who} does not finish the TLS handshake`,
     ).unref();
     socket.on('error', (error) => {
-      if (!isDone) fail(tlsFailure(this.#server, error, undefined));
+      if (!isDone) fail(tlsFailure(this.#server, error));
     });
     socket.once('close', () => {
       if (!isDone) fail(`${who} closes the connection in the TLS handshake`);

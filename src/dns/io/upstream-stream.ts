@@ -192,9 +192,7 @@ class Link {
       }
     });
     socket.on('error', (error) => {
-      this.#why ??= isTls
-        ? tlsFailure(server, error, peerCertificate(socket as TLSSocket))
-        : failure(server.endpoint, error);
+      this.#why ??= isTls ? tlsFailure(server, error) : failure(server.endpoint, error);
     });
     socket.on('timeout', () => {
       if (this.#wanted === 0) socket.destroy();
@@ -324,12 +322,4 @@ function openTls(server: Server, trust: TlsTrust): TLSSocket {
   const socket = loadTls().connect(trust.options(server, 'dot'));
   trust.keepSession(server, socket);
   return socket;
-}
-
-function peerCertificate(socket: TLSSocket): ReturnType<TLSSocket['getPeerCertificate']> | undefined {
-  try {
-    return socket.getPeerCertificate();
-  } catch {
-    return undefined; // The socket is gone.
-  }
 }

@@ -1,3 +1,4 @@
+import type { Server } from '../finder.ts';
 import { StreamCarrier, type StreamLimits } from './upstream-stream.ts';
 import { HttpsCarrier, type HttpsLimits } from './upstream-https.ts';
 import { UdpCarrier, type UdpLimits } from './upstream-udp.ts';
@@ -18,13 +19,20 @@ export class Upstreams {
   readonly #trust: TlsTrust;
   readonly #udp: Carrier;
   readonly #stream: Carrier;
-  readonly #https: Carrier;
+  readonly #https: HttpsCarrier;
 
   constructor(events: UpstreamEvents, options: UpstreamOptions = {}) {
     this.#trust = new TlsTrust(options.authorities ?? []);
     this.#udp = new UdpCarrier(events, options.udp);
     this.#stream = new StreamCarrier(events, this.#trust, options.stream);
     this.#https = new HttpsCarrier(events, this.#trust, options.https);
+  }
+
+  /** Loads what asking `servers` wants, so that their first questions do not wait for it. */
+  async prepare(servers: readonly Server[]): Promise<void> {
+    if (servers.some((s) => s.authName !== undefined && s.transport !== 'udp' && s.transport !== 'tcp'))
+      this.#trust.prepare();
+    if (servers.some((s) => s.transport === 'https')) await this.#https.prepare();
   }
 
   ask(ask: Ask): void {
@@ -49,11 +57,7 @@ export class Upstreams {
    * it said so (RFC 7828 §3.2.2).
    */
   release(ask: number, keepMs?: number): void {
-    void (
-      this.#udp.release(ask, keepMs) ||
-      this.#stream.release(ask, keepMs) ||
-      this.#https.release(ask, keepMs)
-    );
+    void (this.#udp.release(ask, keepMs) || this.#stream.release(ask, keepMs) || this.#https.release(ask));
   }
 
   /** The host's addresses are others now: sockets that were connected before would send from the old ones. */
