@@ -32,6 +32,8 @@ export interface Config {
     /** How much of a name authoritative servers get to see (RFC 9156). */
     readonly qnameMinimisation: QnameMinimisation;
     readonly resolvConf: string;
+    /** Certificates in PEM of authorities that may vouch for encrypted resolvers, beside those of the system. */
+    readonly caFile: string | undefined;
     /** Names that are answered from it; undefined: from none. */
     readonly hostsFile: string | undefined;
     readonly trustAnchorFile: string | undefined;
@@ -95,6 +97,7 @@ export const defaultConfig: Config = {
     rootHints: undefined,
     qnameMinimisation: 'relaxed',
     resolvConf: '/etc/resolv.conf',
+    caFile: undefined,
     hostsFile: '/etc/hosts',
     trustAnchorFile: undefined,
     validationDate: undefined,

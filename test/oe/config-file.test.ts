@@ -28,6 +28,7 @@ minimal-any = false
 dns64 = "64:ff9b::/96"
 upstreams = ["198.18.9.9"]
 hosts-file = "/etc/oe/hosts"
+ca-file = "/etc/oe/ca.pem"
 validation-date = 2026-01-31T12:00:00Z
 [ike]
 ports = [1500, 14500]
@@ -58,6 +59,7 @@ level = "debug"
   expect(typeof config.dns.dns64 === 'object' && formatPrefix(config.dns.dns64)).toBe('64:ff9b::/96');
   expect(config.dns.upstreams?.map(formatServer)).toEqual(['198.18.9.9:53']);
   expect(config.dns.hostsFile).toBe('/etc/oe/hosts');
+  expect(config.dns.caFile).toBe('/etc/oe/ca.pem');
   expect(config.dns.validationDate).toBe(Date.UTC(2026, 0, 31, 12) / 1_000);
   expect(config.ike.ports).toEqual({ ike: 1500, natt: 14500 });
   expect(config.gate).toEqual({ budgetMs: 700, privateBudgetMs: 2_000 });

@@ -139,6 +139,7 @@ const Schema = v.object({
       'root-hints': v.optional(PathText),
       'qname-minimisation': v.optional(v.picklist(['relaxed', 'strict', 'off'])),
       'resolv-conf': v.optional(PathText),
+      'ca-file': v.optional(PathText),
       'hosts-file': v.optional(PathOrNone),
       'trust-anchor-file': v.optional(PathText),
       'validation-date': v.optional(
@@ -220,6 +221,7 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'dns.root-hints': ['an absolute path', 'root-hints = "/etc/oe/named.root"'],
   'dns.qname-minimisation': ['relaxed, strict or off', 'qname-minimisation = "relaxed"'],
   'dns.resolv-conf': ['an absolute path', 'resolv-conf = "/etc/resolv.conf"'],
+  'dns.ca-file': ['an absolute path', 'ca-file = "/etc/oe/ca.pem"'],
   'dns.hosts-file': ['an absolute path, or an empty text for none', 'hosts-file = "/etc/hosts"'],
   'dns.trust-anchor-file': ['an absolute path', 'trust-anchor-file = "/etc/oe/root.key"'],
   'dns.validation-date': ['a date', 'validation-date = 2026-01-31T12:00:00Z'],
@@ -395,6 +397,7 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       rootHints: read.dns?.['root-hints'],
       qnameMinimisation: read.dns?.['qname-minimisation'] ?? base.dns.qnameMinimisation,
       resolvConf: read.dns?.['resolv-conf'] ?? base.dns.resolvConf,
+      caFile: read.dns?.['ca-file'],
       hostsFile: hostsFile === '' ? undefined : hostsFile,
       trustAnchorFile: read.dns?.['trust-anchor-file'],
       validationDate:
