@@ -19,6 +19,7 @@ import { instant } from '../../time.ts';
 import { hostKeyPath, socketPath, type Config } from '../config.ts';
 import { rehearse } from '../rehearsal.ts';
 import { loadAnchors } from './anchors.ts';
+import { loadAuthorities } from './authorities.ts';
 import { openControl, type ControlRoutes } from './control.ts';
 import { loadHostKey, scratchKey, type HostKey } from './host-key.ts';
 import type { Log } from './log.ts';
@@ -69,6 +70,7 @@ async function start(
   const { dns, ike, gate, policy, paths } = config;
   demandPrivileges(dns.listen.map((e) => e.port));
   const anchors = loadAnchors(dns.trustAnchorFile);
+  const authorities = loadAuthorities(dns.caFile);
   const identity = loadHostKey(hostKeyPath(paths));
   const source = new RouteSource(config);
   let routing = await source.read();
@@ -103,10 +105,13 @@ async function start(
   });
   if (canEncrypt) followAddresses(sockets, locals);
 
-  const upstreamSockets = new Upstreams({
-    reply: (ask, octets) => agent.runtime?.input({ kind: 'reply', ask, octets }),
-    failed: (ask, why) => agent.runtime?.input({ kind: 'failed', ask, why }),
-  });
+  const upstreamSockets = new Upstreams(
+    {
+      reply: (ask, octets) => agent.runtime?.input({ kind: 'reply', ask, octets }),
+      failed: (ask, why) => agent.runtime?.input({ kind: 'failed', ask, why }),
+    },
+    { authorities },
+  );
   open.push(() => {
     upstreamSockets.close();
   });
