@@ -175,6 +175,7 @@ async function start(
     running.input({ kind: 'kernel', event });
   });
   open.push(unsubscribe);
+  await upstreamSockets.prepare([...routing.upstreams, ...routing.zones.flatMap((z) => z.servers)]);
   await running.start();
 
   const reroute = async (): Promise<void> => {
