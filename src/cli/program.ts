@@ -36,6 +36,7 @@ function programWith(version: string, setExit: (code: number) => void): Command 
         ['sudo oe up', 'run in the foreground, with the defaults'],
         ['oe status', 'who is encrypted, who is not'],
         ['oe why example.org', 'everything that was asked, proved and negotiated'],
+        ['oe dig example.org AAAA', 'an answer, and the chain of trust behind it'],
         ['oe doctor', 'what on this machine stands in the way'],
       ),
     );
@@ -70,6 +71,25 @@ function programWith(version: string, setExit: (code: number) => void): Command 
     .action(async (name: string, options: CommonOptions & { fresh?: boolean }) => {
       const { why } = await import('./why.ts');
       setExit(await why(name, options));
+    });
+
+  jsonOption(common(program.command('dig')))
+    .description('Ask as a program would, and show the answer and the chain of trust behind it.')
+    .argument('<name>', 'a name, or an address for its reverse name')
+    .argument('[type]', 'a record type (default: A, of an address PTR)')
+    .option('--cd', 'show also what fails validation (CD, checking disabled)')
+    .addHelpText(
+      'after',
+      `\nThe exit code is 0 where there are records, 1 where there are none, and 75 where there is no answer or it is\nheld back by a rule.\n${examples(
+        ['oe dig example.org', ''],
+        ['oe dig example.org AAAA --json', ''],
+        ['oe dig 192.0.2.1', 'the name of an address'],
+        ['oe dig dnssec-failed.org --cd', 'what a resolver without validation would believe'],
+      )}`,
+    )
+    .action(async (name: string, type: string | undefined, options: CommonOptions & { cd?: boolean }) => {
+      const { dig } = await import('./dig.ts');
+      setExit(await dig(name, type, options));
     });
 
   const key = program

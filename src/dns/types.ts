@@ -87,6 +87,7 @@ export const Ede = {
 } as const;
 
 const typeNames = new Map<number, string>(Object.entries(Type).map(([name, number]) => [number, name]));
+const edeNames = new Map<number, string>(Object.entries(Ede).map(([name, number]) => [number, name]));
 const rcodeNames = new Map<number, string>(Object.entries(Rcode).map(([name, number]) => [number, name]));
 
 /** `AAAA`, or `TYPE65534` for a number that is not in the table (RFC 3597 §5). */
@@ -97,6 +98,11 @@ export function typeName(type: number): string {
 /** `NXDOMAIN`, or `RCODE11`. */
 export function rcodeName(rcode: number): string {
   return rcodeNames.get(rcode) ?? `RCODE${rcode}`;
+}
+
+/** `DNSSEC_BOGUS`, or `EDE99`. */
+export function edeName(code: number): string {
+  return edeNames.get(code) ?? `EDE${code}`;
 }
 
 /** The inverse of {@link typeName}, in any case of letters. */

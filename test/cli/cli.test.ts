@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openControl, type Control, type ControlRoutes } from '../../src/oe/io/control.ts';
 import { version } from '../../src/version.ts';
 import { oe } from './capture.ts';
-import { sampleStatus, sampleWhy } from './samples.ts';
+import { sampleDig, sampleStatus, sampleWhy } from './samples.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'oe-cli-'));
 const config = join(scratch, 'oe.toml');
@@ -21,6 +21,13 @@ beforeAll(async () => {
   );
   routes = {
     '/v1/status': () => ({ ok: true, body: sampleStatus }),
+    '/v1/dig': (query) => {
+      asked = query.toString();
+      const rcode = query.get('name') === 'nobody.example' ? 'NXDOMAIN' : 'NOERROR';
+      if (query.get('name') === 'bad.example')
+        return { ok: true, body: { ...sampleDig, rcode: 'SERVFAIL', status: 'bogus', answer: [] } };
+      return { ok: true, body: { ...sampleDig, rcode, answer: rcode === 'NOERROR' ? sampleDig.answer : [] } };
+    },
     '/v1/why': (query) => {
       asked = query.toString();
       if (query.get('name') === 'a..b')
@@ -60,6 +67,7 @@ test('every command explains itself with an example', async () => {
     ['up'],
     ['status'],
     ['why'],
+    ['dig'],
     ['key'],
     ['key', 'new'],
     ['key', 'show'],
@@ -104,6 +112,18 @@ test('oe why gives the verdict first, then the chain that led to it', async () =
   const places = order.map((text) => stdout.indexOf(text));
   expect(places).toEqual(places.toSorted((a, b) => a - b));
   expect(places[0]).toBeGreaterThan(-1);
+});
+
+test('oe dig ends with 0 where there are records, 1 where there are none, 75 where there is no answer', async () => {
+  expect(await oe('dig', 'www.example.org', 'aaaa', '--cd', '--config', config)).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Chain of trust') as string,
+  });
+  expect(asked).toBe('name=www.example.org&type=aaaa&cd=1');
+  expect((await oe('dig', 'nobody.example', '--config', config)).code).toBe(1);
+  expect((await oe('dig', 'bad.example', '--config', config)).code).toBe(75);
+  const { stdout } = await oe('dig', 'www.example.org', '--json', '--config', config);
+  expect(JSON.parse(stdout)).toEqual(sampleDig);
 });
 
 test('a refusal of the agent ends with its message and a usage code, as JSON where that was asked', async () => {

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { renderChecks } from '../../src/cli/doctor.ts';
+import { renderDig } from '../../src/cli/render-dig.ts';
 import { renderStatus } from '../../src/cli/render-status.ts';
 import { renderWhy } from '../../src/cli/render-why.ts';
 import { lookOf, type Look } from '../../src/cli/terminal.ts';
 import { nearest, printable } from '../../src/oe/text.ts';
-import { peer, sampleStatus, sampleWhy } from './samples.ts';
+import { peer, sampleDig, sampleStatus, sampleWhy } from './samples.ts';
 
 const plain: Look = { colour: false, width: Number.POSITIVE_INFINITY };
 const now = Date.parse('2026-01-31T12:01:00.000Z');
@@ -54,10 +55,22 @@ test('THREATS A.24: hostile characters in names, reasons and stories never reach
     })),
     steps: [{ afterMs: 0, text: hostile }],
   };
+  const zone = { ...(sampleDig.chain[0] ?? never()), zone: hostile, sentence: hostile, proves: [hostile] };
+  const dig = {
+    ...sampleDig,
+    name: hostile,
+    sentence: hostile,
+    ede: { code: 6, name: 'DNSSEC_BOGUS', text: `${hostile}.` },
+    answer: [hostile],
+    authority: [hostile],
+    chain: [{ ...zone, keys: [{ tag: 1, algorithm: hostile }] }],
+    asked: [{ question: hostile, from: hostile, trace: [hostile] }],
+  };
   for (const width of [Number.POSITIVE_INFINITY, 60]) {
     const look = { colour: false, width };
     expect(renderStatus(status, look, now)).not.toMatch(dangerous);
     expect(renderWhy(why, look)).not.toMatch(dangerous);
+    expect(renderDig(dig, look)).not.toMatch(dangerous);
     expect(
       renderChecks([{ check: 'x', state: 'problem', sentence: hostile, remedy: hostile }], look),
     ).not.toMatch(dangerous);
@@ -89,6 +102,26 @@ test('status says how many answers went out and what the parts say of their heal
   expect(text).toMatch(/^! The clock is wrong\.$/m);
 });
 
+test('oe dig shows the records, the verdict and the zones as a tree', () => {
+  expect(renderDig(sampleDig, plain)).toBe(`www.example.org A: NOERROR, secure, 12 ms (flags qr rd ra ad)
+  Signatures prove every record, from the root down.
+
+Answer
+  www.example.org 300 A 192.0.2.1
+
+Chain of trust
+  . secure  keys 20326 RSASHA256; signed until 2026-02-12 00:00 UTC
+    .: DNSKEY 20326 is a trust anchor (secure)
+    org secure  keys 17 ECDSAP256SHA256
+      org: DNSKEY 17 signed by DS 17 (secure)
+      www.example.org A: signed by org 17 (ECDSAP256SHA256) (secure)
+
+Asked for it
+  A www.example.org: from 192.0.2.53
+    192.0.2.53: NOERROR
+`);
+});
+
 test('text that is harmless is left alone', () => {
   expect(printable('Grüße, 日本 🙂')).toBe('Grüße, 日本 🙂');
 });
@@ -117,3 +150,7 @@ test('a terminal that does not know its width is taken for one of 80 columns', (
   expect(lookOf({ isTTY: true }, {}).width).toBe(80);
   expect(lookOf({ isTTY: true, columns: 132 }, {}).width).toBe(132);
 });
+
+function never(): never {
+  throw new Error('the sample has no zone');
+}

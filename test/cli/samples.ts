@@ -1,4 +1,5 @@
 import type { PeerStatus, Status } from '../../src/oe/status.ts';
+import type { Dig } from '../../src/oe/dig.ts';
 import type { Why } from '../../src/oe/why.ts';
 
 export const sampleStatus: Status = {
@@ -88,4 +89,41 @@ export const sampleWhy: Why = {
     },
   ],
   steps: [{ afterMs: 0, text: 'asked for A and IPSECKEY of oe.libreswan.org' }],
+};
+
+export const sampleDig: Dig = {
+  version: 1,
+  name: 'www.example.org',
+  type: 'A',
+  rcode: 'NOERROR',
+  flags: ['qr', 'rd', 'ra', 'ad'],
+  status: 'secure',
+  sentence: 'Signatures prove every record, from the root down.',
+  ede: null,
+  answer: ['www.example.org 300 A 192.0.2.1'],
+  authority: [],
+  chain: [
+    {
+      zone: '.',
+      status: 'secure',
+      sentence: '.: DNSKEY 20326 is a trust anchor (secure)',
+      keys: [{ tag: 20_326, algorithm: 'RSASHA256' }],
+      signedUntil: '2026-02-12T00:00:00.000Z',
+      proves: [],
+      below: [
+        {
+          zone: 'org',
+          status: 'secure',
+          sentence: 'org: DNSKEY 17 signed by DS 17 (secure)',
+          keys: [{ tag: 17, algorithm: 'ECDSAP256SHA256' }],
+          signedUntil: null,
+          proves: ['www.example.org A: signed by org 17 (ECDSAP256SHA256) (secure)'],
+          below: [],
+        },
+      ],
+    },
+  ],
+  fromCache: false,
+  tookMs: 12.3,
+  asked: [{ question: 'A www.example.org', from: '192.0.2.53', trace: ['192.0.2.53: NOERROR'] }],
 };

@@ -10,6 +10,7 @@ import { noKernel } from '../../src/oe/io/no-kernel.ts';
 import { systemRandom } from '../../src/oe/io/random.ts';
 import { controlRoutes } from '../../src/oe/io/routes.ts';
 import { Runtime, type Edge } from '../../src/oe/io/runtime.ts';
+import type { Dig } from '../../src/oe/dig.ts';
 import type { Status } from '../../src/oe/status.ts';
 import type { Why } from '../../src/oe/why.ts';
 import { signingDate } from '../dns/zone.ts';
@@ -107,6 +108,36 @@ test('the control API tells status and why, and refuses what is no name', async 
   expect(status.summary).toContain('1 name without a key');
   expect(await get('/v1/why', 'name=a..b')).toMatchObject({ ok: false, status: 400, code: 'name-invalid' });
   expect(await get('/v1/why', 'name=198.18.55.55')).toMatchObject({ ok: false, status: 404 });
+  const dig = (await get('/v1/dig', `name=${plainName}`)) as Dig;
+  expect(dig).toMatchObject({ version: 1, type: 'A', rcode: 'NOERROR', status: 'secure', ede: null });
+  expect(dig.flags).toContain('ad');
+  const path: string[] = [];
+  for (let zone = dig.chain[0]; zone; zone = zone.below[0]) path.push(`${zone.zone} ${zone.status}`);
+  expect(path).toEqual(['. secure', 'org secure', 'example.org secure']);
+  expect(dig.chain[0]?.below[0]?.below[0]?.proves.join()).toContain(`${plainName} A`);
+  expect(dig.chain[0]?.keys[0]?.algorithm).toBe('RSASHA256');
+  const bogusDig = (await get('/v1/dig', `name=${bogusName}`)) as Dig;
+  expect(bogusDig).toMatchObject({ rcode: 'SERVFAIL', status: 'bogus', answer: [], ede: { code: 6 } });
+  expect(await get('/v1/dig', `name=${bogusName}&cd=1`)).toMatchObject({
+    rcode: 'NOERROR',
+    status: 'bogus',
+    answer: [expect.stringContaining(bogusName), expect.stringContaining('RRSIG')],
+  });
+  expect(await get('/v1/dig', `name=nobody.${plainName}&type=txt`)).toMatchObject({
+    type: 'TXT',
+    rcode: 'NXDOMAIN',
+    status: 'secure',
+  });
+  expect(await get('/v1/dig', 'name=198.18.55.55')).toMatchObject({
+    name: '55.55.18.198.in-addr.arpa',
+    type: 'PTR',
+    rcode: 'NXDOMAIN',
+  });
+  expect(await get('/v1/dig', `name=${plainName}&type=AAA`)).toMatchObject({
+    ok: false,
+    code: 'type-invalid',
+    message: 'AAA is no record type. Did you mean AAAA?',
+  });
   expect(await get('/v1/forgive', 'address=nowhere')).toMatchObject({ ok: false, code: 'address-invalid' });
   expect(runtime.agent.recordsOf(name(plainName))).not.toEqual([]);
 });

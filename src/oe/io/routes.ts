@@ -1,8 +1,9 @@
-import { nameOf, type NameKey } from '../../dns/name.ts';
+import { nameOf, reverseName, type NameKey } from '../../dns/name.ts';
+import { Class, Type, typeOf } from '../../dns/types.ts';
 import { parseAddress, type IpAddress } from '../../net/address.ts';
 import { statusOf, whyAddress, whyName } from '../explain.ts';
 import type { EdgeHealth } from '../status.ts';
-import { printable } from '../text.ts';
+import { nearest, printable } from '../text.ts';
 import type { ControlAnswer, ControlRoutes } from './control.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -21,6 +22,18 @@ export function controlRoutes(runtime: Runtime, health: () => EdgeHealth): Contr
       if (name === undefined)
         return refusal('name-invalid', `${shown(text)} is neither a host name nor an address.`);
       return explainName(runtime, name, query.get('fresh') === '1');
+    },
+    '/v1/dig': async (query) => {
+      const text = query.get('name') ?? '';
+      const typeText = query.get('type') ?? '';
+      const address = parseAddress(text);
+      const name = address ? reverseName(address) : text === '' ? undefined : nameOf(text);
+      if (name === undefined)
+        return refusal('name-invalid', `${shown(text)} is neither a host name nor an address.`);
+      const type = typeText === '' ? (address ? Type.PTR : Type.A) : typeOf(typeText);
+      if (type === undefined) return refusal('type-invalid', unknownType(typeText));
+      const question = { name, type, class: Class.IN };
+      return { ok: true, body: await runtime.dig(question, query.get('cd') === '1') };
     },
     '/v1/forgive': (query) => {
       const text = query.get('address');
@@ -50,6 +63,13 @@ function explainAddress(runtime: Runtime, address: IpAddress): ControlAnswer {
 
 function refusal(code: string, message: string, status = 400): ControlAnswer {
   return { ok: false, status, code, message };
+}
+
+function unknownType(text: string): string {
+  const near = nearest(text.toUpperCase(), Object.keys(Type));
+  const hint =
+    near === undefined ? 'Write TYPE with a number for one that oe has no name for' : `Did you mean ${near}`;
+  return `${shown(text)} is no record type. ${hint}${near === undefined ? '.' : '?'}`;
 }
 
 function shown(text: string): string {
