@@ -272,12 +272,16 @@ test.each([
 test('THREATS B: of keys with one tag 4 are tried, and 32 signatures that are wrong end a lookup (KeyTrap)', () => {
   const [wrong, right] = examples.filter((e) => e.algorithm === 15);
   if (!wrong || !right) throw new Error('no examples');
-  const colliding = { ...zoneKey(wrong), dnskey: { ...zoneKey(wrong).dnskey, tag: right.tag } };
+  const colliding = (): ZoneKey => {
+    const { dnskey, verifyKey } = zoneKey(wrong);
+    return { dnskey: { ...dnskey, tag: right.tag }, verifyKey };
+  };
+  // Other keys each time: what was checked once costs nothing again.
   const judge = (wrongs: number, budget: Budget): SignatureCheck =>
     check(
       right,
       right.inception,
-      [...Array.from({ length: wrongs }, () => colliding), zoneKey(right)],
+      [...Array.from({ length: wrongs }, colliding), zoneKey(right)],
       budget,
     );
   expect(judge(3, new Budget()).ok).toBe(true);

@@ -217,7 +217,7 @@ function proofOf(kept: ZoneDenials, now: Instant, wall: WallSeconds, used: Set<K
       over: (hash) => take(kept.nsec3.over(toLatin1(hash), now, wall)),
     },
     {
-      hash: () => hashes-- > 0,
+      hashed: (_id, _iterations, hash) => (hashes-- > 0 ? hash() : undefined),
       get exhausted() {
         return hashes < 0;
       },

@@ -1,47 +1,132 @@
+import { Algorithm } from './algorithms.ts';
+
 /** Signatures tried per RRset (against KeyTrap, CVE-2023-50387). */
 export const signaturesPerRRset = 8;
 /** Keys of a zone with one tag that are tried per signature. */
 export const keysPerTag = 4;
-/** Keys of a zone that are looked at; each takes up to 30 µs to import, whether anything is signed by it or not. */
+/** Keys of a zone that are looked at; each takes up to 40 µs to import, whether anything is signed by it or not. */
 export const keysPerZone = 32;
 /** DS records of a zone that are compared with its keys. */
 export const dsPerZone = 8;
+/** Keys that a DS names by tag and algorithm, and that have another digest, until no more are compared. */
+export const dsMismatches = 4;
 /** NSEC3 with more iterations proves nothing, and the zone counts as insecure (RFC 9276 §3.2). */
 export const iterationsSecure = 100;
 /** NSEC3 with more iterations is refused. */
 export const iterationsRefused = 500;
+/** Names that are hashed for the NSEC3 of one answer (CVE-2023-50868). */
+export const hashesPerAnswer = 32;
+
+/** Wrong signatures, signatures in all, and hashes for NSEC3 that one lookup may cost: see docs/decisions. */
+const [wrongSignatures, signatures, hashes] = [32, 128, 64];
+
+/** µs that a signature takes on a common processor, by DNSSEC algorithm; 100 where nothing is said. */
+const signatureMicros = new Map<number, number>([
+  [Algorithm.ECDSAP384SHA384, 900],
+  [Algorithm.ED448, 300],
+]);
+/** µs to import a key, and for each octet that is signed or round of hashing. */
+const [importMicros, octetMicros, roundMicros] = [40, 0.01, 1.5];
+/** µs of checking that one step of the program may hold: nobody waits for longer than 5 ms (THREATS B). */
+const turnMicros = 2000;
+
+/** A step has had its turn: what it was about goes on in the next one. It does not leave the resolver. */
+export class Paused extends Error {}
+
+/** What checking may take in one step of the program, for all the lookups that it moves on. */
+export class Turn {
+  #left = turnMicros;
+
+  get isOver(): boolean {
+    return this.#left <= 0;
+  }
+
+  /** Takes µs by estimate; throws {@link Paused} where the turn is over. */
+  take(micros: number): void {
+    if (this.isOver) throw new Paused();
+    this.#left -= micros;
+  }
+}
 
 /**
- * What one lookup may spend on cryptography, since all answers are checked on the thread that serves everybody.
+ * What one lookup may spend on cryptography, since all answers are checked on the thread that serves everybody, and
+ * what has come of it so far: work that goes on after a pause does nothing twice, and has what was left to it.
  * Signatures that do not verify have a limit of their own: only they repeat without any progress.
  */
 export class Budget {
-  #failures = 32;
-  #signatures = 128;
-  #hashes = 64;
+  #wrong = wrongSignatures;
+  #signatures = signatures;
+  #hashes = hashes;
   #exhausted = false;
+  #turn: Turn | undefined;
+  /** By RRSIG, as it came, and key. */
+  readonly #verified = new Map<Uint8Array, Map<object, boolean>>();
+  /** By DNSKEY, as it came. */
+  readonly #imported = new Map<Uint8Array, unknown>();
+  readonly #hashed = new Map<string, Uint8Array>();
 
   /** Something was left unchecked for want of budget: the result tells nothing about the zone. */
   get exhausted(): boolean {
     return this.#exhausted;
   }
 
-  /** Whether one more signature may be checked. */
-  signature(): boolean {
-    if (this.#failures > 0 && this.#signatures-- > 0) return true;
-    this.#exhausted = true;
-    return false;
+  /** Another step begins. Without any there are no pauses. */
+  resume(turn: Turn): void {
+    this.#turn = turn;
   }
 
-  /** A signature that was checked did not verify. */
-  failed(): void {
-    this.#failures--;
+  /** Whether `check` says that `signature` is by `key`; undefined where no more may be checked. */
+  verified(
+    signature: Uint8Array,
+    key: object,
+    algorithm: number,
+    octets: number,
+    check: () => boolean,
+  ): boolean | undefined {
+    const known = this.#verified.get(signature)?.get(key);
+    if (known !== undefined) return known;
+    if (this.#wrong <= 0 || this.#signatures <= 0) {
+      this.#exhausted = true;
+      return undefined;
+    }
+    this.#turn?.take((signatureMicros.get(algorithm) ?? 100) + octets * octetMicros);
+    this.#signatures--;
+    const isGood = check();
+    if (!isGood) this.#wrong--;
+    this.#verified.set(
+      signature,
+      (this.#verified.get(signature) ?? new Map<object, boolean>()).set(key, isGood),
+    );
+    return isGood;
   }
 
-  /** Whether one more name may be hashed for NSEC3 (CVE-2023-50868). */
-  hash(): boolean {
-    if (this.#hashes-- > 0) return true;
+  /** What `read` makes of the key `rdata`. */
+  imported<T>(rdata: Uint8Array, read: () => T): T {
+    if (!this.#imported.has(rdata)) {
+      this.#turn?.take(importMicros);
+      this.#imported.set(rdata, read());
+    }
+    return this.#imported.get(rdata) as T;
+  }
+
+  /** What `hash` gives; `id` stands for name and parameters. Undefined where no more may be hashed. */
+  hashed(id: string, iterations: number, hash: () => Uint8Array): Uint8Array | undefined {
+    const known = this.#hashed.get(id);
+    if (known) return known;
+    if (this.#hashes <= 0) {
+      this.#exhausted = true;
+      return undefined;
+    }
+    this.#turn?.take((iterations + 1) * roundMicros);
+    this.#hashes--;
+    const made = hash();
+    this.#hashed.set(id, made);
+    return made;
+  }
+
+  /** An answer wants more hashes than an answer may. */
+  refuseHash(): undefined {
     this.#exhausted = true;
-    return false;
+    return undefined;
   }
 }

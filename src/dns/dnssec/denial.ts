@@ -1,4 +1,5 @@
 import type { NameKey } from '../name.ts';
+import type { TypeSet } from './bitmap.ts';
 
 /** What a set of validated NSEC or NSEC3 records says about a name and type. */
 export type Denial =
@@ -42,21 +43,24 @@ export interface DenialProof {
  * The bits of a record at the very `name` allow the conclusion that `type` is not there (RFC 4035 §5.4,
  * RFC 6840 §4.1 and §4.3): neither the type nor a CNAME, and spoken from the right side of a zone cut.
  */
-export function bitsDeny(types: ReadonlySet<number>, type: number, isRoot: boolean): boolean {
+export function bitsDeny(types: TypeSet, type: number, isRoot: boolean): boolean {
   if (types.has(type) || types.has(typeCname)) return false;
   // ANY is answered by whatever is there; only what denies, and its signature, is no data.
-  if (type === typeAny) return [...types].every((t) => deniers.has(t));
+  if (type === typeAny) {
+    for (const t of types) if (!deniers.has(t)) return false;
+    return true;
+  }
   if (type === typeDs) return isRoot || !types.has(typeSoa);
   return !isParentSide(types);
 }
 
 /** A record on the parent's side of a delegation: it knows nothing of the child's data. */
-export function isParentSide(types: ReadonlySet<number>): boolean {
+export function isParentSide(types: TypeSet): boolean {
   return types.has(typeNs) && !types.has(typeSoa);
 }
 
 /** A record whose owner is a delegation or a DNAME proves nothing about names below it (RFC 6840 §4.1). */
-export function endsTheZone(types: ReadonlySet<number>): boolean {
+export function endsTheZone(types: TypeSet): boolean {
   return isParentSide(types) || types.has(typeDname);
 }
 

@@ -1,4 +1,4 @@
-import { compareOctets, sameOctets } from '../../wire/octets.ts';
+import { compareOctets, sameOctets, toHex } from '../../wire/octets.ts';
 import {
   ancestorOf,
   isBelow,
@@ -13,7 +13,7 @@ import {
 import { Type, typeName } from '../types.ts';
 import { nsec3Sha1 } from './algorithms.ts';
 import { fromBase32Hex } from './base32.ts';
-import { iterationsRefused, iterationsSecure, type Budget } from './budget.ts';
+import { hashesPerAnswer, iterationsRefused, iterationsSecure, type Budget } from './budget.ts';
 import { nsec3Hash } from './crypto.ts';
 import {
   bitsDeny,
@@ -52,11 +52,18 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
     at: (hash) => usable.find((s) => sameOctets(s.hash, hash)),
     over: (hash) => usable.find((s) => isWithin(s, hash)),
   };
-  return nsec3ProofFrom(zone, source, budget);
+  let left = hashesPerAnswer;
+  return nsec3ProofFrom(zone, source, {
+    hashed: (id, iterations, hash) =>
+      left-- > 0 ? budget.hashed(id, iterations, hash) : budget.refuseHash(),
+    get exhausted() {
+      return budget.exhausted;
+    },
+  });
 }
 
 /** What hashing may cost. */
-type HashBudget = Pick<Budget, 'hash' | 'exhausted'>;
+type HashBudget = Pick<Budget, 'hashed' | 'exhausted'>;
 
 /** Proofs with NSEC3 (RFC 5155 §8). */
 export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashBudget): DenialProof {
@@ -66,7 +73,10 @@ export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashB
   function hashOf(name: NameKey): Uint8Array | undefined {
     if (first === undefined) return undefined;
     if (hashes.has(name)) return hashes.get(name);
-    const hash = budget.hash() ? nsec3Hash(name, first.salt, first.iterations) : undefined;
+    const { salt, iterations } = first;
+    const hash = budget.hashed(`${iterations} ${toHex(salt)} ${name}`, iterations, () =>
+      nsec3Hash(name, salt, iterations),
+    );
     hashes.set(name, hash);
     return hash;
   }

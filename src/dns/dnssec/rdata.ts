@@ -1,7 +1,7 @@
 import type { Decoded } from '../../wire/error.ts';
 import { decoded } from '../../wire/reader.ts';
 import { readPlainName, type NameKey } from '../name.ts';
-import { readTypeBitmap } from './bitmap.ts';
+import { readTypeBitmap, type TypeSet } from './bitmap.ts';
 import { keyTag } from './keytag.ts';
 
 /** DNSKEY flags, IANA "dnskey-flags". */
@@ -85,7 +85,7 @@ export function decodeRrsig(rdata: Uint8Array): Decoded<Rrsig> {
 /** NSEC (RFC 4034 §4). */
 export interface Nsec {
   readonly next: NameKey;
-  readonly types: ReadonlySet<number>;
+  readonly types: TypeSet;
 }
 
 export function decodeNsec(rdata: Uint8Array): Decoded<Nsec> {
@@ -105,7 +105,7 @@ export interface Nsec3 {
   readonly salt: Uint8Array;
   /** Hash of the next owner, as the owner's label has it in base32hex; borrowed. */
   readonly nextHash: Uint8Array;
-  readonly types: ReadonlySet<number>;
+  readonly types: TypeSet;
 }
 
 export function decodeNsec3(rdata: Uint8Array): Decoded<Nsec3> {

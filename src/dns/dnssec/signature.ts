@@ -93,13 +93,14 @@ export function checkSignatures(
       });
       continue;
     }
-    const data = signedOctets(set, sig);
     for (const { dnskey, verifyKey } of candidates) {
-      if (!budget.signature()) {
+      const isGood = budget.verified(rdata, verifyKey, sig.algorithm, octetsOf(set), () =>
+        verifies(sig.algorithm, verifyKey, signedOctets(set, sig), sig.signature),
+      );
+      if (isGood === undefined) {
         return { ok: false, ede: Ede.DNSSEC_BOGUS, why: `checking ${what} would take too many signatures` };
       }
-      if (verifies(sig.algorithm, verifyKey, data, sig.signature)) return accepted(set, sig, wall, dnskey);
-      budget.failed();
+      if (isGood) return accepted(set, sig, wall, dnskey);
       complain({
         weight: 5,
         ede: Ede.DNSSEC_BOGUS,
@@ -108,6 +109,11 @@ export function checkSignatures(
     }
   }
   return { ok: false, ede: best.ede, why: best.why };
+}
+
+/** About how many octets are signed of a set. */
+function octetsOf({ rdatas }: RRset): number {
+  return rdatas.reduce((octets, rdata) => octets + rdata.length, 255 * rdatas.length);
 }
 
 /** The heaviest of several is told. */

@@ -34,7 +34,7 @@ export interface Link {
   readonly chain: readonly string[];
 }
 
-/** Judges a step of an answer; undefined where the chain wants more replies. */
+/** Judges a step of an answer; undefined where the chain wants more replies. Throws `Paused`. */
 export function judge(chain: Chain, reply: Answered, step: Step, type: number): Link | undefined {
   switch (step.kind) {
     case 'data':

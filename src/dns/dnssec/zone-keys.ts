@@ -2,7 +2,7 @@ import { sameOctets } from '../../wire/octets.ts';
 import { nameText, type NameKey } from '../name.ts';
 import { Class, Ede, Type } from '../types.ts';
 import { algorithmName, Digest, isSupportedAlgorithm, isSupportedDigest } from './algorithms.ts';
-import { dsPerZone, keysPerZone } from './budget.ts';
+import { dsMismatches, dsPerZone, keysPerZone } from './budget.ts';
 import { dsDigest, importKey } from './crypto.ts';
 import type { ChainView } from './delegation.ts';
 import { decodeDnskey, DnskeyFlag, type Dnskey, type Ds } from './rdata.ts';
@@ -47,13 +47,10 @@ export function keyedZone(
       unusable = `key ${dnskey.value.tag} of ${nameText(name)} is not a zone key that is in use`;
       continue;
     }
-    const verifyKey = importKey(dnskey.value);
-    if (verifyKey) keys.push({ dnskey: { ...dnskey.value, rdata: rdata.slice() }, verifyKey });
+    const key = chain.context.budget.imported(rdata, () => zoneKeyOf(dnskey.value));
+    if (key) keys.push(key);
   }
-  const entries = keys.filter(
-    ({ dnskey }) =>
-      trusted.some((t) => sameOctets(t, dnskey.rdata)) || dss.some((ds) => points(ds, name, dnskey)),
-  );
+  const entries = entryPoints(name, keys, dss, trusted);
   if (entries.length === 0) {
     const tags = dss.map((ds) => ds.keyTag).join(', ');
     const why = unusable ?? `no DNSKEY of ${nameText(name)} is the one that DS ${tags} names`;
@@ -86,10 +83,30 @@ export function usableDs(dss: readonly Ds[]): Ds[] {
   return (strong.length > 0 ? strong : usable).slice(0, dsPerZone);
 }
 
-function points(ds: Ds, owner: NameKey, key: Dnskey): boolean {
-  if (ds.keyTag !== key.tag || ds.algorithm !== key.algorithm) return false;
-  const digest = dsDigest(ds.digestType, owner, key.rdata);
-  return digest !== undefined && sameOctets(digest, ds.digest);
+/** A copy of the key that holds on to no message. */
+function zoneKeyOf(dnskey: Dnskey): ZoneKey | undefined {
+  const verifyKey = importKey(dnskey);
+  return verifyKey && { dnskey: { ...dnskey, rdata: dnskey.rdata.slice() }, verifyKey };
+}
+
+/** The keys that are trusted as such, or that a DS names with its tag, algorithm and digest (RFC 4035 §5.2). */
+function entryPoints(
+  owner: NameKey,
+  keys: readonly ZoneKey[],
+  dss: readonly Ds[],
+  trusted: readonly Uint8Array[],
+): ZoneKey[] {
+  let mismatches = 0;
+  const isNamed = (key: Dnskey, ds: Ds): boolean => {
+    if (ds.keyTag !== key.tag || ds.algorithm !== key.algorithm || mismatches >= dsMismatches) return false;
+    const digest = dsDigest(ds.digestType, owner, key.rdata);
+    const matches = digest !== undefined && sameOctets(digest, ds.digest);
+    if (!matches) mismatches++;
+    return matches;
+  };
+  return keys.filter(
+    ({ dnskey }) => trusted.some((t) => sameOctets(t, dnskey.rdata)) || dss.some((ds) => isNamed(dnskey, ds)),
+  );
 }
 
 /** RFC 4034 §2.1.1 and §2.1.2; a revoked key signs nothing but its own revocation (RFC 5011 §2.1). */
