@@ -71,9 +71,16 @@ export type Outcome =
 export interface Finder {
   /**
    * Asks `question`. After bogus data from `avoided` it asks somebody else where there is anybody. The reply may be
-   * there at once (a failure, say).
+   * there at once (a failure, say). What it costs is on `payer`, one for all that is asked for one lookup: its limits
+   * are not filled up again by a second question or a second try.
    */
-  start(question: Question, avoided: Origin | undefined, now: Instant, effects: EffectSink): Exchange;
+  start(
+    question: Question,
+    avoided: Origin | undefined,
+    now: Instant,
+    effects: EffectSink,
+    payer?: object,
+  ): Exchange;
   /** What became of something that this finder asked; the exchanges that have their reply now. */
   heard(asked: Asked, outcome: Outcome, now: Instant, effects: EffectSink): readonly Exchange[];
   /** Whether somebody else than the one who replied could be asked. */

@@ -92,10 +92,16 @@ export class Finders {
     return earliest([this.#asks.deadline, ...[...this.#finders()].map((f) => f.deadline)]);
   }
 
-  /** Asks `question`, of `avoided` last or not at all where there are others. */
-  start(question: Question, avoided: Origin | undefined, now: Instant, effects: EffectSink): Exchange {
+  /** Asks `question` on behalf of `payer`, of `avoided` last or not at all where there are others. */
+  start(
+    question: Question,
+    avoided: Origin | undefined,
+    now: Instant,
+    effects: EffectSink,
+    payer?: object,
+  ): Exchange {
     const finder = this.#finderFor(question);
-    const inner = finder.start(question, avoided, now, effects);
+    const inner = finder.start(question, avoided, now, effects, payer);
     const routed: Routed = {
       question,
       reply: inner.reply,

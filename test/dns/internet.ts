@@ -197,9 +197,9 @@ export class Iteration {
     return exchange;
   }
 
-  start(name: string, type: number = Type.A, avoided?: Origin): Exchange {
+  start(name: string, type: number = Type.A, avoided?: Origin, payer?: object): Exchange {
     const question = { name: key(name), type, class: Class.IN };
-    const exchange = this.recursion.start(question, avoided, this.now, this.#effects);
+    const exchange = this.recursion.start(question, avoided, this.now, this.#effects, payer);
     this.#perform();
     return exchange;
   }

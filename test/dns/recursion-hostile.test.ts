@@ -312,6 +312,20 @@ test('the quota is not filled up again on the way, not by referrals and not by s
   }
 });
 
+test('all questions of one lookup have one quota, which a second try does not fill up again (CVE-2026-50045)', () => {
+  const it = new Iteration(internet(yes), { limits: { ...defaultLimits, questions: 6 } });
+  const lookup = {};
+  const outcomes = Array.from({ length: 6 }, (_, i) => {
+    const exchange = it.start(`n${i}.evil.org`, Type.A, undefined, lookup);
+    it.run();
+    return outcomeOf(exchange);
+  });
+  // Root, org and evil.org the first time, then one each.
+  expect(outcomes.map((o) => o.startsWith('A '))).toEqual([true, true, true, true, false, false]);
+  expect(outcomes[5]).toBe('it would take more than 6 questions to servers');
+  expect(outcomeOf(it.find('n9.evil.org'))).toBe('A n9.evil.org');
+});
+
 test('two zones that can only be found by each other are given up at once', () => {
   const it = new Iteration(
     internet(yes, (q) => {

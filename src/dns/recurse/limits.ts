@@ -1,4 +1,4 @@
-/** What iteration may cost. Every limit holds for one question from above, with all that is looked up on its behalf. */
+/** What iteration may cost. Where nothing else is said, a limit holds for one lookup, with all that is asked on its behalf. */
 export interface RecursionLimits {
   /** Questions sent to servers for one name: the question itself, or the address of one name server. */
   readonly questionsPerName: number;
@@ -20,16 +20,16 @@ export interface RecursionLimits {
 
 export const defaultLimits: RecursionLimits = {
   questionsPerName: 32,
-  questions: 128,
+  questions: 200,
   targets: 64,
-  missingTargets: 5,
+  missingTargets: 8,
   serversPerDelegation: 13,
   addressesPerServer: 4,
   depth: 5,
   targetsAtOnce: [3, 2, 1, 1, 1],
 };
 
-/** What is left to one question from above; shared by all that is looked up on its behalf. */
+/** What is left to one lookup; shared by all that is asked on its behalf, and never filled up again. */
 export class Quota {
   readonly #limits: RecursionLimits;
   #questions = 0;

@@ -58,6 +58,7 @@ export class Recursion implements Finder {
   readonly #asked = new Map<Asked, Query>();
   /** Queries that may be able to go on. */
   readonly #ready = new Set<Query>();
+  readonly #quotas = new WeakMap<object, Quota>();
   #done: Live[] = [];
   #now: Instant = 0 as Instant;
   #primedAt: Instant | undefined;
@@ -91,7 +92,13 @@ export class Recursion implements Finder {
     return undefined;
   }
 
-  start(question: Question, avoided: Origin | undefined, now: Instant, effects: EffectSink): Exchange {
+  start(
+    question: Question,
+    avoided: Origin | undefined,
+    now: Instant,
+    effects: EffectSink,
+    payer?: object,
+  ): Exchange {
     this.#now = now;
     const live: Live = {
       question,
@@ -109,7 +116,7 @@ export class Recursion implements Finder {
     this.#counters.iterated++;
     this.#prime(now);
     this.#live.add(live);
-    live.walk = this.#walk(question, live, new Quota(this.#limits), 0, avoided, now);
+    live.walk = this.#walk(question, live, this.#quota(payer), 0, avoided, now);
     this.#drain(now, effects);
     this.#done = this.#done.filter((d) => d !== live);
     return live;
@@ -167,6 +174,13 @@ export class Recursion implements Finder {
     for (const [at, target] of this.#targets)
       if ((at === name || (subtree && isBelow(at, name))) && target.walks.size === 0)
         this.#targets.delete(at);
+  }
+
+  #quota(payer: object | undefined): Quota {
+    const known = payer && this.#quotas.get(payer);
+    const quota = known ?? new Quota(this.#limits);
+    if (payer) this.#quotas.set(payer, quota);
+    return quota;
   }
 
   #handedOver(): readonly Exchange[] {
