@@ -1,89 +1,62 @@
-import {
-  earliest,
-  type Deadline,
-  type Instant,
-  type WallSeconds,
-} from "../time.ts";
-import type { TrustAnchor } from "./anchors.ts";
-import { Trust, type TrustEffect, type TrustOptions } from "./anchors/trust.ts";
-import { Cache } from "./cache/cache.ts";
-import { Paused, Turn } from "./dnssec/budget.ts";
-import { Chain, type Reply } from "./dnssec/chain.ts";
-import { judge, worst, type Link } from "./dnssec/validate.ts";
-import { Zones, type Bogus, type Indeterminate } from "./dnssec/zones.ts";
-import type { Exchange, FinderEffect, Origin } from "./finder.ts";
-import { Finders, type FindersOptions, type Routes } from "./finders.ts";
-import {
-  keyOf,
-  lookupMs,
-  newJob,
-  setsOf,
-  tellArrived,
-  type Job,
-} from "./job.ts";
-import { maxAliases, stepsOf } from "./links.ts";
-import type { Question } from "./message.ts";
-import {
-  ancestorOf,
-  isBelow,
-  labelCount,
-  nameText,
-  parentOf,
-  rootName,
-  type NameKey,
-} from "./name.ts";
-import {
-  ends,
-  failure,
-  isMeta,
-  refusal,
-  resolutionOf,
-  type Resolution,
-} from "./resolution.ts";
-import type { RRset } from "./rrset.ts";
-import { toldOf } from "./told.ts";
-import { Class, Ede, Type, typeName } from "./types.ts";
+import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
+import type { TrustAnchor } from './anchors.ts';
+import { Trust, type TrustEffect, type TrustOptions } from './anchors/trust.ts';
+import { Cache } from './cache/cache.ts';
+import { Paused, Turn } from './dnssec/budget.ts';
+import { Chain, type Reply } from './dnssec/chain.ts';
+import { judge, worst, type Link } from './dnssec/validate.ts';
+import { Zones, type Bogus, type Indeterminate } from './dnssec/zones.ts';
+import type { Exchange, FinderEffect, Origin } from './finder.ts';
+import { Finders, type FindersOptions, type Routes } from './finders.ts';
+import { keyOf, lookupMs, newJob, setsOf, tellArrived, type Job } from './job.ts';
+import { maxAliases, stepsOf } from './links.ts';
+import type { Question } from './message.ts';
+import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
+import { ends, failure, isMeta, refusal, resolutionOf, type Resolution } from './resolution.ts';
+import type { RRset } from './rrset.ts';
+import { toldOf } from './told.ts';
+import { Class, Ede, Type, typeName } from './types.ts';
 
-export type { Resolution } from "./resolution.ts";
+export type { Resolution } from './resolution.ts';
 
 export type ResolverInput =
   | {
-      readonly kind: "lookup";
+      readonly kind: 'lookup';
       readonly id: number;
       readonly question: Question;
       readonly checkingDisabled: boolean;
     }
   /** Nobody waits for it any longer; no `resolved` follows. What is on its way still fills the cache. */
-  | { readonly kind: "cancel"; readonly id: number }
+  | { readonly kind: 'cancel'; readonly id: number }
   /** What came back for `ask`, as it came. A datagram that does not fit the question is ignored. */
   | {
-      readonly kind: "reply";
+      readonly kind: 'reply';
       readonly ask: number;
       readonly octets: Uint8Array;
     }
-  | { readonly kind: "failed"; readonly ask: number; readonly why: string }
+  | { readonly kind: 'failed'; readonly ask: number; readonly why: string }
   /** The network names other resolvers; what is under way goes on. */
-  | { readonly kind: "upstreams"; readonly routes: Routes }
+  | { readonly kind: 'upstreams'; readonly routes: Routes }
   /** This host has other addresses than before. */
-  | { readonly kind: "moved" }
+  | { readonly kind: 'moved' }
   /** The answer to `fetchAnchors`: anchors whose signature was checked. */
   | {
-      readonly kind: "anchorsFetched";
+      readonly kind: 'anchorsFetched';
       readonly anchors: readonly TrustAnchor[];
     }
-  | { readonly kind: "anchorsNotFetched"; readonly why: string }
-  | { readonly kind: "tick" };
+  | { readonly kind: 'anchorsNotFetched'; readonly why: string }
+  | { readonly kind: 'tick' };
 
 export type ResolverEffect =
   | FinderEffect
   /** The answer to the lookup is here, *not validated*; comes at most once, before `resolved`. */
   | {
-      readonly kind: "arrived";
+      readonly kind: 'arrived';
       readonly id: number;
       readonly answer: readonly RRset[];
     }
   | {
-      readonly kind: "resolved";
+      readonly kind: 'resolved';
       readonly id: number;
       readonly resolution: Resolution;
     }
@@ -93,7 +66,7 @@ export interface ResolverOptions extends FindersOptions {
   /** Anchors that stay as they are. */
   readonly anchors: readonly TrustAnchor[];
   /** What else is taken on trust, or is not. */
-  readonly trust?: Omit<TrustOptions, "fixed">;
+  readonly trust?: Omit<TrustOptions, 'fixed'>;
 }
 
 /** Different questions on their way at once, and who waits for them. */
@@ -121,10 +94,7 @@ export class Resolver {
   #turn = new Turn();
   /** Which question each waiter waits for. */
   readonly #waiting = new Map<number, Job>();
-  readonly #shared = new Map<
-    string,
-    { readonly exchange: Exchange; readonly jobs: Set<Job> }
-  >();
+  readonly #shared = new Map<string, { readonly exchange: Exchange; readonly jobs: Set<Job> }>();
   readonly #counters = {
     lookups: 0,
     fromCache: 0,
@@ -139,53 +109,39 @@ export class Resolver {
     this.#finders = new Finders(options);
   }
 
-  handle(
-    input: ResolverInput,
-    now: Instant,
-    wall: WallSeconds,
-  ): readonly ResolverEffect[] {
+  handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
     const effects: ResolverEffect[] = [];
     this.#turn = new Turn();
     this.#trust.tick(this.#asking(now, effects), now, wall, effects);
     switch (input.kind) {
-      case "lookup":
+      case 'lookup':
         this.#lookup(input, now, wall, effects);
         break;
-      case "cancel":
+      case 'cancel':
         this.#waiting.get(input.id)?.waiters.delete(input.id);
         this.#waiting.delete(input.id);
         break;
-      case "reply":
-        for (const exchange of this.#finders.received(
-          input.ask,
-          input.octets,
-          now,
-          effects,
-        ))
+      case 'reply':
+        for (const exchange of this.#finders.received(input.ask, input.octets, now, effects))
           this.#replied(exchange, now, wall, effects);
         break;
-      case "failed":
-        for (const exchange of this.#finders.failed(
-          input.ask,
-          input.why,
-          now,
-          effects,
-        ))
+      case 'failed':
+        for (const exchange of this.#finders.failed(input.ask, input.why, now, effects))
           this.#replied(exchange, now, wall, effects);
         break;
-      case "anchorsFetched":
+      case 'anchorsFetched':
         this.#distrust(this.#trust.fetched(input.anchors, wall, effects));
         break;
-      case "anchorsNotFetched":
+      case 'anchorsNotFetched':
         this.#trust.fetchFailed(input.why, wall, effects);
         break;
-      case "upstreams":
+      case 'upstreams':
         this.#finders.use(input.routes, now);
         break;
-      case "moved":
+      case 'moved':
         this.#finders.forgetCookies();
         break;
-      case "tick":
+      case 'tick':
         this.#tick(now, wall, effects);
         break;
       default:
@@ -198,19 +154,10 @@ export class Resolver {
     let first: Instant | undefined;
     for (const { giveUpAt } of this.#jobs.values())
       if (first === undefined || giveUpAt < first) first = giveUpAt;
-    const lookups =
-      first === undefined ? undefined : { at: first, why: "end of a lookup" };
+    const lookups = first === undefined ? undefined : { at: first, why: 'end of a lookup' };
     const [pausedAt] = this.#paused.values();
-    const paused =
-      pausedAt === undefined
-        ? undefined
-        : { at: pausedAt, why: "more signatures to check" };
-    return earliest([
-      paused,
-      this.#finders.deadline,
-      lookups,
-      this.#trust.deadline,
-    ]);
+    const paused = pausedAt === undefined ? undefined : { at: pausedAt, why: 'more signatures to check' };
+    return earliest([paused, this.#finders.deadline, lookups, this.#trust.deadline]);
   }
 
   /** The answer from the cache, at no cost, or undefined. It counts as a lookup. */
@@ -242,13 +189,7 @@ export class Resolver {
       links.push(known.link);
       tookMs = Math.max(tookMs, known.tookMs);
       if (ends(known.link, question.type))
-        return toldOf(
-          this.#trust,
-          question,
-          links,
-          { checkingDisabled, fromCache: true, tookMs },
-          wall,
-        );
+        return toldOf(this.#trust, question, links, { checkingDisabled, fromCache: true, tookMs }, wall);
       at = known.link.target ?? at;
     }
     return undefined;
@@ -258,12 +199,9 @@ export class Resolver {
   knownInsecure(name: NameKey, now: Instant, wall: WallSeconds): boolean {
     if (this.#trust.exemption(name, wall)) return true;
     const zone = this.#zones.closest(name, now, wall);
-    if (zone?.state.status !== "insecure") return false;
+    if (zone?.state.status !== 'insecure') return false;
     return !this.#trust.anchors.some(
-      (a) =>
-        a.owner !== zone.name &&
-        isBelow(a.owner, zone.name) &&
-        isBelow(name, a.owner),
+      (a) => a.owner !== zone.name && isBelow(a.owner, zone.name) && isBelow(name, a.owner),
     );
   }
 
@@ -279,7 +217,7 @@ export class Resolver {
   }
 
   #lookup(
-    input: Extract<ResolverInput, { readonly kind: "lookup" }>,
+    input: Extract<ResolverInput, { readonly kind: 'lookup' }>,
     now: Instant,
     wall: WallSeconds,
     effects: ResolverEffect[],
@@ -287,36 +225,28 @@ export class Resolver {
     const { id, question, checkingDisabled } = input;
     if (question.class !== Class.IN || isMeta(question.type)) {
       this.#counters.lookups++;
-      effects.push({ kind: "resolved", id, resolution: refusal(question) });
+      effects.push({ kind: 'resolved', id, resolution: refusal(question) });
       return;
     }
     const known = this.cached(question, checkingDisabled, now, wall);
     if (known) {
-      effects.push({ kind: "resolved", id, resolution: known });
+      effects.push({ kind: 'resolved', id, resolution: known });
       return;
     }
     this.#counters.lookups++;
     const key = keyOf(question);
     let job = this.#jobs.get(key);
-    if (
-      this.#waiting.size >= maxWaiters ||
-      (!job && this.#jobs.size >= maxJobs)
-    ) {
+    if (this.#waiting.size >= maxWaiters || (!job && this.#jobs.size >= maxJobs)) {
       const state: Indeterminate = {
-        status: "indeterminate",
+        status: 'indeterminate',
         ede: Ede.OTHER,
-        why: "too many lookups at the same time",
+        why: 'too many lookups at the same time',
         unanchored: false,
       };
       effects.push({
-        kind: "resolved",
+        kind: 'resolved',
         id,
-        resolution: resolutionOf(
-          [failure(question.name, state)],
-          false,
-          false,
-          0,
-        ),
+        resolution: resolutionOf([failure(question.name, state)], false, false, 0),
       });
       return;
     }
@@ -329,26 +259,12 @@ export class Resolver {
     this.#advance(job, now, wall, effects);
   }
 
-  #replied(
-    exchange: Exchange,
-    now: Instant,
-    wall: WallSeconds,
-    effects: ResolverEffect[],
-  ): void {
-    this.#distrust(
-      this.#trust.heard(
-        exchange,
-        this.#asking(now, effects),
-        now,
-        wall,
-        effects,
-      ),
-    );
+  #replied(exchange: Exchange, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    this.#distrust(this.#trust.heard(exchange, this.#asking(now, effects), now, wall, effects));
     const shared = this.#shared.get(keyOf(exchange.question));
     if (shared?.exchange !== exchange) return;
     for (const job of [...shared.jobs])
-      if (this.#jobs.get(job.key) === job)
-        this.#advance(job, now, wall, effects);
+      if (this.#jobs.get(job.key) === job) this.#advance(job, now, wall, effects);
   }
 
   /** Questions that nobody waits for but {@link Trust}. */
@@ -367,26 +283,24 @@ export class Resolver {
     for (const job of [...this.#paused.keys()]) {
       if (this.#turn.isOver) return;
       this.#paused.delete(job);
-      if (this.#jobs.get(job.key) === job)
-        this.#advance(job, now, wall, effects);
+      if (this.#jobs.get(job.key) === job) this.#advance(job, now, wall, effects);
     }
   }
 
   #tick(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#continue(now, wall, effects);
-    for (const exchange of this.#finders.tick(now, effects))
-      this.#replied(exchange, now, wall, effects);
+    for (const exchange of this.#finders.tick(now, effects)) this.#replied(exchange, now, wall, effects);
     for (const job of [...this.#jobs.values()]) {
       if (now < job.giveUpAt || this.#jobs.get(job.key) !== job) continue;
       const open = [...job.exchanges.values()].find((e) => !e.reply)?.question;
       const missing = open
         ? `${typeName(open.type)} of ${nameText(open.name)} did not come`
-        : "it is not finished";
+        : 'it is not finished';
       const why = `after ${lookupMs / 1000} seconds ${missing}`;
       this.#end(
         job,
         {
-          status: "indeterminate",
+          status: 'indeterminate',
           ede: Ede.NO_REACHABLE_AUTHORITY,
           why,
           unanchored: false,
@@ -399,12 +313,7 @@ export class Resolver {
   }
 
   /** Goes as far as the replies that are here allow, and as this turn does. */
-  #advance(
-    job: Job,
-    now: Instant,
-    wall: WallSeconds,
-    effects: ResolverEffect[],
-  ): void {
+  #advance(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     job.budget.resume(this.#turn);
     try {
       this.#goOn(job, now, wall, effects);
@@ -415,12 +324,7 @@ export class Resolver {
     }
   }
 
-  #goOn(
-    job: Job,
-    now: Instant,
-    wall: WallSeconds,
-    effects: ResolverEffect[],
-  ): void {
+  #goOn(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#walk(job, now, wall, effects);
     const chain = new Chain({
       anchors: this.#trust.anchors,
@@ -434,22 +338,15 @@ export class Resolver {
     let complete = job.at === undefined;
     for (const item of job.items) {
       if (!item.link && item.found)
-        item.link = judge(
-          chain,
-          item.found.reply,
-          item.found.step,
-          job.question.type,
-        );
+        item.link = judge(chain, item.found.reply, item.found.step, job.question.type);
       if (!item.link) complete = false;
     }
     if (!complete) {
       if (job.at === undefined) tellArrived(job, effects);
       return;
     }
-    const state = worst(
-      job.items.flatMap((i) => (i.link ? [i.link.state] : [])),
-    );
-    if (state.status === "bogus" && this.#retry(job, state, now)) {
+    const state = worst(job.items.flatMap((i) => (i.link ? [i.link.state] : [])));
+    if (state.status === 'bogus' && this.#retry(job, state, now)) {
       this.#advance(job, now, wall, effects);
       return;
     }
@@ -457,23 +354,18 @@ export class Resolver {
   }
 
   /** Follows the aliases, from the cache or upstream, without waiting for their verdicts. */
-  #walk(
-    job: Job,
-    now: Instant,
-    wall: WallSeconds,
-    effects: ResolverEffect[],
-  ): void {
+  #walk(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     const { type } = job.question;
     while (job.at !== undefined) {
       const { at } = job;
       if (job.passed.has(at) || job.passed.size > maxAliases) {
         const why = job.passed.has(at)
           ? `the CNAMEs of ${nameText(at)} go round in a circle`
-          : "too many CNAMEs in a row";
+          : 'too many CNAMEs in a row';
         this.#endWith(
           job,
           failure(at, {
-            status: "indeterminate",
+            status: 'indeterminate',
             ede: Ede.OTHER,
             why,
             unanchored: false,
@@ -482,9 +374,7 @@ export class Resolver {
         );
         return;
       }
-      const known = job.retried
-        ? undefined
-        : this.#cache.get(at, type, now, wall);
+      const known = job.retried ? undefined : this.#cache.get(at, type, now, wall);
       if (known) {
         if (ends(known.link, type)) this.#endWith(job, known.link, true);
         else {
@@ -499,12 +389,12 @@ export class Resolver {
       const reply = this.#want(job, question, now, effects);
       if (isNew) this.#guess(job, at, now, wall, effects);
       if (!reply) return;
-      if (reply.kind === "failure") {
+      if (reply.kind === 'failure') {
         const why = `${nameText(at)} ${typeName(type)}: ${reply.why}`;
         this.#endWith(
           job,
           failure(at, {
-            status: "indeterminate",
+            status: 'indeterminate',
             ede: reply.ede,
             why,
             unanchored: false,
@@ -520,11 +410,10 @@ export class Resolver {
           link: undefined,
           cached: false,
         });
-        if (step.kind === "alias") job.passed.add(step.name);
+        if (step.kind === 'alias') job.passed.add(step.name);
       }
       // What goes on where an earlier message stopped may lead too far as well.
-      job.at =
-        job.passed.size > maxAliases ? (open ?? steps.at(-1)?.name) : open;
+      job.at = job.passed.size > maxAliases ? (open ?? steps.at(-1)?.name) : open;
     }
   }
 
@@ -537,72 +426,39 @@ export class Resolver {
    * Asks for the keys of zones that `name` is likely to lie in, together with the question, where nothing nearer than
    * a top-level zone is known. In a zone that is known the answer's signatures tell whose keys it takes.
    */
-  #guess(
-    job: Job,
-    name: NameKey,
-    now: Instant,
-    wall: WallSeconds,
-    effects: ResolverEffect[],
-  ): void {
-    const anchor = this.#trust.anchors.find((a) =>
-      isBelow(name, a.owner),
-    )?.owner;
+  #guess(job: Job, name: NameKey, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    const anchor = this.#trust.anchors.find((a) => isBelow(name, a.owner))?.owner;
     const zone = this.#zones.closest(name, now, wall);
-    if (anchor === undefined || zone?.state.status === "insecure") return;
+    if (anchor === undefined || zone?.state.status === 'insecure') return;
     if (this.#trust.exemption(name, wall)) return;
     if (!zone && anchor === rootName)
-      this.#want(
-        job,
-        { name: rootName, type: Type.DNSKEY, class: Class.IN },
-        now,
-        effects,
-      );
+      this.#want(job, { name: rootName, type: Type.DNSKEY, class: Class.IN }, now, effects);
     const known = labelCount(zone?.name ?? anchor);
     if (known > 1) return;
-    const count = labelCount(
-      job.question.type === Type.DS ? (parentOf(name) ?? rootName) : name,
-    );
+    const count = labelCount(job.question.type === Type.DS ? (parentOf(name) ?? rootName) : name);
     const deepest = Math.min(guessedLabels, count > 2 ? count - 1 : count);
     for (let labels = known + 1; labels <= deepest; labels++) {
       const at = ancestorOf(name, labels);
       if (this.#zones.get(at, now, wall)) continue;
-      this.#want(
-        job,
-        { name: at, type: Type.DS, class: Class.IN },
-        now,
-        effects,
-      );
-      this.#want(
-        job,
-        { name: at, type: Type.DNSKEY, class: Class.IN },
-        now,
-        effects,
-      );
+      this.#want(job, { name: at, type: Type.DS, class: Class.IN }, now, effects);
+      this.#want(job, { name: at, type: Type.DNSKEY, class: Class.IN }, now, effects);
     }
   }
 
   /** The reply to a question that a job depends on, or undefined while it is on its way. */
-  #want(
-    job: Job,
-    question: Question,
-    now: Instant,
-    effects: ResolverEffect[],
-  ): Reply | undefined {
+  #want(job: Job, question: Question, now: Instant, effects: ResolverEffect[]): Reply | undefined {
     const key = keyOf(question);
     const own = job.exchanges.get(key);
     if (own) return own.reply;
     if (job.exchanges.size >= maxQuestions) {
       return {
-        kind: "failure",
+        kind: 'failure',
         ede: Ede.OTHER,
         why: `it would take more than ${maxQuestions} questions`,
       };
     }
     let shared = this.#shared.get(key);
-    if (
-      !shared ||
-      (job.avoided !== undefined && shared.exchange.from === job.avoided)
-    ) {
+    if (!shared || (job.avoided !== undefined && shared.exchange.from === job.avoided)) {
       shared = {
         exchange: this.#finders.start(question, job.avoided, now, effects),
         jobs: new Set(),
@@ -617,11 +473,8 @@ export class Resolver {
   /** After bogus data the question, and whatever else is to blame, goes once to another upstream (RFC 4035 §4.7). */
   #retry(job: Job, state: Bogus, now: Instant): boolean {
     if (job.retried) return false;
-    const blamed = state.culprits.map((question) =>
-      job.exchanges.get(keyOf(question)),
-    );
-    const culprit =
-      blamed.find((e) => e?.from !== undefined) ?? this.#answersOf(job)[0];
+    const blamed = state.culprits.map((question) => job.exchanges.get(keyOf(question)));
+    const culprit = blamed.find((e) => e?.from !== undefined) ?? this.#answersOf(job)[0];
     if (!culprit?.from || !this.#finders.hasOther(culprit, now)) return false;
     job.retried = true;
     job.avoided = culprit.from;
@@ -639,8 +492,7 @@ export class Resolver {
     return [...job.exchanges.values()].filter(
       (e) =>
         e.question.type === job.question.type &&
-        (job.passed.has(e.question.name) ||
-          e.question.name === job.question.name),
+        (job.passed.has(e.question.name) || e.question.name === job.question.name),
     );
   }
 
@@ -653,13 +505,7 @@ export class Resolver {
     this.#shared.delete(key);
   }
 
-  #end(
-    job: Job,
-    state: Indeterminate,
-    now: Instant,
-    wall: WallSeconds,
-    effects: ResolverEffect[],
-  ): void {
+  #end(job: Job, state: Indeterminate, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     for (const item of job.items) {
       if (!item.link && item.found)
         item.link = {
@@ -671,12 +517,7 @@ export class Resolver {
     this.#finish(job, now, wall, effects);
   }
 
-  #finish(
-    job: Job,
-    now: Instant,
-    wall: WallSeconds,
-    effects: ResolverEffect[],
-  ): void {
+  #finish(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#jobs.delete(job.key);
     const isClockWrong = this.#trust.clockFault(wall) !== undefined;
     const links: Link[] = [];
@@ -684,7 +525,7 @@ export class Resolver {
       if (!link) continue;
       links.push(link);
       // What we did not want to pay for may well be in order: the next lookup starts from the zones that this one proved.
-      const unpaid = job.budget.exhausted && link.state.status === "bogus";
+      const unpaid = job.budget.exhausted && link.state.status === 'bogus';
       if (!cached && !unpaid && !isClockWrong)
         this.#cache.set(link, job.question.type, now - job.startedAt, now);
     }
@@ -698,7 +539,7 @@ export class Resolver {
         tookMs: now - waiter.at,
       };
       const resolution = toldOf(this.#trust, job.question, links, how, wall);
-      effects.push({ kind: "resolved", id: waiter.id, resolution });
+      effects.push({ kind: 'resolved', id: waiter.id, resolution });
     }
     for (const [key, exchange] of job.exchanges) {
       const shared = this.#shared.get(key);
