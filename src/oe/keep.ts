@@ -28,7 +28,8 @@ export function keepOf(
   const addresses = addressesIn(resolution.answer);
   if (addresses.length > 0) {
     const { plan, keyResolution } = lookup;
-    if (!plan || plan.keys.length > 0 || plan.addresses.some((a) => a.fate.kind !== 'clear'))
+    if (!plan || plan.keys.length > 0) return undefined;
+    if (plan.addresses.some((a) => a.fate.kind !== 'clear' || a.decision.group === 'private'))
       return undefined;
     if (addresses.some(isInsistent)) return undefined;
     switch (lookup.keyState) {

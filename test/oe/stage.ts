@@ -6,6 +6,7 @@ import type { Secure, Verdict } from '../../src/dns/dnssec/verdict.ts';
 import type { Question } from '../../src/dns/message.ts';
 import type { Resolution } from '../../src/dns/resolver.ts';
 import type { RRset } from '../../src/dns/rrset.ts';
+import type { Keep } from '../../src/dns/wire-cache.ts';
 import { Class, Type, typeName } from '../../src/dns/types.ts';
 import type { ChildSa, PeerAuth } from '../../src/ike/child.ts';
 import type { EndpointInput } from '../../src/ike/endpoint.ts';
@@ -137,6 +138,8 @@ export class Stage {
   /** What the agent was asked to do, in words, in order. */
   readonly trace: string[] = [];
   readonly outcomes = new Map<number, Outcome>();
+  /** For which waiters the answer may be given again without the gate. */
+  readonly keeps = new Map<number, Keep>();
   readonly ike: EndpointInput[] = [];
   /** Whether a block is confirmed as soon as it is asked for. */
   blockAtOnce = true;
@@ -192,9 +195,10 @@ export class Stage {
           this.trace.push(`block ${formatAddress(peer)}`);
           if (this.blockAtOnce) this.block(formatAddress(peer), 'stands');
         },
-        release: (waiter, outcome) => {
+        release: (waiter, outcome, keep) => {
           this.trace.push(`release ${outcome.kind}`);
           this.outcomes.set(waiter, outcome);
+          if (keep) this.keeps.set(waiter, keep);
         },
         warn: (event) => {
           this.trace.push(`warn ${event}`);
