@@ -175,7 +175,8 @@ async function start(
     running.input({ kind: 'kernel', event });
   });
   open.push(unsubscribe);
-  await upstreamSockets.prepare([...routing.upstreams, ...routing.zones.flatMap((z) => z.servers)]);
+  const others = (routing.zones ?? []).flatMap((zone) => zone.servers);
+  await upstreamSockets.prepare([...routing.upstreams, ...others]);
   await running.start();
 
   const reroute = async (): Promise<void> => {
