@@ -1,5 +1,8 @@
+import type { NegativeAnchor } from '../dns/anchors/negative.ts';
+import type { TrustAnchor } from '../dns/anchors.ts';
 import type { Server } from '../dns/finder.ts';
 import type { RoutedZone } from '../dns/finders.ts';
+import type { NameKey } from '../dns/name.ts';
 import type { QnameMinimisation } from '../dns/recurse/minimise.ts';
 import { parseAddress, type Endpoint, type IpAddress } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
@@ -36,7 +39,7 @@ export interface Config {
     readonly caFile: string | undefined;
     /** Names that are answered from it; undefined: from none. */
     readonly hostsFile: string | undefined;
-    readonly trustAnchorFile: string | undefined;
+    readonly trust: TrustConfig;
     /** What the wall clock says at the start, for tests with recorded signatures. */
     readonly validationDate: WallSeconds | undefined;
   };
@@ -59,6 +62,23 @@ export interface Config {
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error';
   };
+}
+
+/** Where trust in signed DNS begins, and where it is suspended. */
+export interface TrustConfig {
+  /** Take the place of the root's anchors that oe brings along; empty: those. */
+  readonly files: readonly string[];
+  /** Beside the others: DS and DNSKEY records of islands, say. */
+  readonly anchors: readonly TrustAnchor[];
+  /** The configured anchors, too, follow the roll-overs of their zones (RFC 5011), as the root's always do. */
+  readonly managed: boolean;
+  readonly negative: readonly NegativeAnchor[];
+  /** Names that resolve also when the clock is wrong, beside the usual ones. */
+  readonly timeServers: readonly NameKey[];
+  /** Tell the root's servers once a day which of its keys are trusted here (RFC 8145). */
+  readonly signaling: boolean;
+  /** Where IANA's signed list of the root's keys is (RFC 9718); undefined: nowhere, it is never fetched. */
+  readonly rootList: string | undefined;
 }
 
 export interface Paths {
@@ -99,7 +119,15 @@ export const defaultConfig: Config = {
     resolvConf: '/etc/resolv.conf',
     caFile: undefined,
     hostsFile: '/etc/hosts',
-    trustAnchorFile: undefined,
+    trust: {
+      files: [],
+      anchors: [],
+      managed: false,
+      negative: [],
+      timeServers: [],
+      signaling: true,
+      rootList: 'https://data.iana.org/root-anchors/',
+    },
     validationDate: undefined,
   },
   ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, keyLog: undefined },
@@ -108,6 +136,14 @@ export const defaultConfig: Config = {
   paths: defaultPaths,
   log: { level: 'info' },
 };
+
+/** A time that has been when this was written: no clock is right that stands before it. Renewed with each release. */
+export const programDate = Date.UTC(2026, 10, 1) / 1_000;
+
+/** Where the keys of trust points are kept (RFC 5011). */
+export function anchorsPath(paths: Paths): string {
+  return `${paths.stateDirectory}/anchors.json`;
+}
 
 export function socketPath(paths: Paths): string {
   return `${paths.runDirectory}/oe.sock`;

@@ -18,6 +18,41 @@ test('an empty file is the defaults', () => {
   expect(readConfig('')).toEqual({ ok: true, config: defaultConfig });
 });
 
+test('where trust begins, and where not, can be set', () => {
+  const read = readConfig(`
+[dns]
+trust-anchor-file = ["/etc/oe/root.key", "/etc/oe/more.key"]
+trust-anchors = ["example.org. DS 1 13 2 ${'ab'.repeat(32)}"]
+managed-anchors = true
+trust-anchor-signaling = false
+time-servers = ["ntp.example.org"]
+root-anchors-url = ""
+[[dns.negative-trust-anchor]]
+name = "broken.example.org"
+until = 2026-12-01
+`);
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  const { trust } = read.config.dns;
+  expect(trust.files).toEqual(['/etc/oe/root.key', '/etc/oe/more.key']);
+  expect(trust.anchors.map((a) => [a.kind, nameText(a.owner)])).toEqual([['DS', 'example.org']]);
+  expect([trust.managed, trust.signaling, trust.rootList]).toEqual([true, false, undefined]);
+  expect(trust.timeServers.map(nameText)).toEqual(['ntp.example.org']);
+  expect(trust.negative.map((n) => [nameText(n.name), n.until])).toEqual([
+    ['broken.example.org', Date.UTC(2026, 11, 1) / 1_000],
+  ]);
+});
+
+test('a trust anchor that is none, and an exception without an end, are told with their lines', () => {
+  const read = readConfig(
+    '[dns]\ntrust-anchors = ["example.org. A 1"]\n[[dns.negative-trust-anchor]]\nname = "a..b"\n',
+  );
+  expect(read.ok ? [] : read.problems.map((p) => [p.line, p.problem.split(',')[0]])).toEqual([
+    [2, expect.stringMatching(/^dns\.trust-anchors\[1\] is/) as string],
+    [3, expect.stringMatching(/until is missing/) as string],
+    [4, expect.stringMatching(/^dns\.negative-trust-anchor\[1\]\.name is "a\.\.b"/) as string],
+  ]);
+});
+
 test('everything that can be set is read', () => {
   const read = readConfig(`
 [dns]

@@ -2,8 +2,14 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, wr
 import { dirname } from 'node:path';
 import { readAnchors, rootAnchors, type TrustAnchor } from '../../dns/anchors.ts';
 import { readSaved, type SavedAnchors } from '../../dns/anchors/saved.ts';
+import type { TrustOptions } from '../../dns/anchors/trust.ts';
+import type { NameKey } from '../../dns/name.ts';
+import { timeServersIn } from '../../dns/time-servers.ts';
 import { Exit, OeError, messageOf } from '../../errors.ts';
-import type { WallSeconds } from '../../time.ts';
+import { wallSeconds, type WallSeconds } from '../../time.ts';
+import { fetchRootList } from './root-list.ts';
+import type { Log } from './log.ts';
+import { anchorsPath, programDate, type Config, type Paths } from '../config.ts';
 
 /** What the agent does with trust anchors beyond its own memory. */
 export interface AnchorStore {
@@ -13,9 +19,52 @@ export interface AnchorStore {
   fetch(wall: WallSeconds): Promise<readonly TrustAnchor[]>;
 }
 
-/** The trust anchors of a file, or the root's own where none is named. Throws one OeError with every problem. */
-export function loadAnchors(file: string | undefined): readonly TrustAnchor[] {
-  if (file === undefined) return rootAnchors;
+/** What the resolver starts from, and what about it is not as it should be, as sentences. */
+export interface LoadedTrust {
+  readonly fixed: readonly TrustAnchor[];
+  readonly trust: Omit<TrustOptions, 'fixed'>;
+  readonly complaints: readonly string[];
+}
+
+/** Everything that the configuration, the state directory and this machine say of trust. Throws one OeError. */
+export function loadTrust(dns: Config['dns'], paths: Paths): LoadedTrust {
+  const { files, anchors, managed, negative, timeServers, signaling } = dns.trust;
+  const configured = [...files.flatMap(loadAnchors), ...anchors];
+  const shipped = files.length === 0 ? rootAnchors : [];
+  const { saved, complaint } = loadSaved(anchorsPath(paths));
+  const notBefore = Math.max(programDate, saved?.savedAt ?? 0);
+  return {
+    fixed: managed ? [] : configured,
+    trust: {
+      managed: managed ? [...shipped, ...configured] : shipped,
+      saved,
+      negative,
+      // At a date that was set for validation the clock is right by definition.
+      clockNotBefore: dns.validationDate === undefined ? wallSeconds(notBefore) : undefined,
+      timeServers: [...timeServers, ...timeServersHere()],
+      signalling: signaling,
+    },
+    complaints: complaint === undefined ? [] : [complaint],
+  };
+}
+
+/** Keeps trust anchors in the state directory, and fetches IANA's list. */
+export function anchorStore(dns: Config['dns'], paths: Paths, log: Log): AnchorStore {
+  return {
+    keep(text) {
+      const file = anchorsPath(paths);
+      try {
+        replaceFile(file, text);
+      } catch (error) {
+        log({ level: 'error', event: 'anchors.unwritable', file, why: messageOf(error) });
+      }
+    },
+    fetch: (wall) => fetchRootList(dns.trust.rootList, dns.listen, wall),
+  };
+}
+
+/** The trust anchors of a file. Throws one OeError with every problem. */
+function loadAnchors(file: string): readonly TrustAnchor[] {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -37,6 +86,25 @@ export function loadAnchors(file: string | undefined): readonly TrustAnchor[] {
     Exit.config,
   );
 }
+
+/** Names of time servers in the files of this machine's time service. */
+function timeServersHere(): NameKey[] {
+  return timeServiceFiles.flatMap((file) => {
+    try {
+      return timeServersIn(readFileSync(file, 'utf8'));
+    } catch {
+      return []; // Most machines have one of them at most.
+    }
+  });
+}
+
+const timeServiceFiles = [
+  '/etc/systemd/timesyncd.conf',
+  '/etc/chrony/chrony.conf',
+  '/etc/chrony.conf',
+  '/etc/ntpsec/ntp.conf',
+  '/etc/ntp.conf',
+];
 
 /** What an earlier run kept in `file`, or why that is of no use; neither where there is no file yet. */
 export function loadSaved(file: string): {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
+import { readAnchors } from '../../dns/anchors.ts';
 import type { RoutedZone } from '../../dns/finders.ts';
 import { nameOf } from '../../dns/name.ts';
 import { parseServer } from '../../dns/server-text.ts';
@@ -8,8 +9,14 @@ import { Exit, OeError, messageOf } from '../../errors.ts';
 import { nat64Prefix } from '../../dns/dns64.ts';
 import { parseAddress, parseEndpoint } from '../../net/address.ts';
 import { parsePrefix } from '../../net/prefix.ts';
-import { wallSeconds } from '../../time.ts';
-import { defaultConfig, describeProblems, type Config, type ConfigProblem } from '../config.ts';
+import { wallSeconds, type WallSeconds } from '../../time.ts';
+import {
+  defaultConfig,
+  describeProblems,
+  type Config,
+  type ConfigProblem,
+  type TrustConfig,
+} from '../config.ts';
 import { groups, parseMatch, type Rule } from '../policy.ts';
 import { listed, nearest } from '../text.ts';
 
@@ -111,6 +118,22 @@ const PathOrNone = v.union([PathText, v.literal('')]);
 const Milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000));
 const GroupWord = v.picklist(groups);
 
+const DateValue = v.union([
+  v.date(),
+  v.pipe(
+    v.string(),
+    v.check((t) => !Number.isNaN(Date.parse(t))),
+  ),
+]);
+const Name = v.pipe(
+  v.string(),
+  v.check((t) => nameOf(t) !== undefined),
+);
+const AnchorText = v.pipe(
+  v.string(),
+  v.check((t) => readAnchors(t).problems.length === 0),
+);
+
 const Schema = v.object({
   dns: v.optional(
     v.object({
@@ -141,16 +164,16 @@ const Schema = v.object({
       'resolv-conf': v.optional(PathText),
       'ca-file': v.optional(PathText),
       'hosts-file': v.optional(PathOrNone),
-      'trust-anchor-file': v.optional(PathText),
-      'validation-date': v.optional(
-        v.union([
-          v.date(),
-          v.pipe(
-            v.string(),
-            v.check((t) => !Number.isNaN(Date.parse(t))),
-          ),
-        ]),
+      'trust-anchor-file': v.optional(v.union([PathText, v.array(PathText)])),
+      'trust-anchors': v.optional(v.array(AnchorText)),
+      'managed-anchors': v.optional(v.boolean()),
+      'trust-anchor-signaling': v.optional(v.boolean()),
+      'negative-trust-anchor': v.optional(v.array(v.object({ name: Name, until: DateValue }))),
+      'time-servers': v.optional(v.array(Name)),
+      'root-anchors-url': v.optional(
+        v.union([v.pipe(v.string(), v.regex(/^https?:\/\/.+\/$/)), v.literal('')]),
       ),
+      'validation-date': v.optional(DateValue),
     }),
   ),
   ike: v.optional(
@@ -223,7 +246,24 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'dns.resolv-conf': ['an absolute path', 'resolv-conf = "/etc/resolv.conf"'],
   'dns.ca-file': ['an absolute path', 'ca-file = "/etc/oe/ca.pem"'],
   'dns.hosts-file': ['an absolute path, or an empty text for none', 'hosts-file = "/etc/hosts"'],
-  'dns.trust-anchor-file': ['an absolute path', 'trust-anchor-file = "/etc/oe/root.key"'],
+  'dns.trust-anchor-file': ['an absolute path, or a list of them', 'trust-anchor-file = "/etc/oe/root.key"'],
+  'dns.trust-anchors': [
+    'a list of DS or DNSKEY records as a zone file has them',
+    'trust-anchors = ["example.org. DS 12345 13 2 0123…"]',
+  ],
+  'dns.managed-anchors': ['true or false', 'managed-anchors = true'],
+  'dns.trust-anchor-signaling': ['true or false', 'trust-anchor-signaling = false'],
+  'dns.negative-trust-anchor': [
+    'tables with name and until',
+    '[[dns.negative-trust-anchor]] with name = "example.org" and until = 2026-12-01',
+  ],
+  'dns.negative-trust-anchor.name': ['the name of a zone', 'name = "example.org"'],
+  'dns.negative-trust-anchor.until': ['a date, within a week', 'until = 2026-12-01'],
+  'dns.time-servers': ['a list of names', 'time-servers = ["ntp.example.org"]'],
+  'dns.root-anchors-url': [
+    'a URL that ends in a slash, or an empty text for none',
+    'root-anchors-url = "https://data.iana.org/root-anchors/"',
+  ],
   'dns.validation-date': ['a date', 'validation-date = 2026-01-31T12:00:00Z'],
   'ike.ports': ['the IKE port and the NAT traversal port', 'ports = [500, 4500]'],
   'ike.listen': ['a list of addresses of this host, without ports', 'listen = ["192.0.2.1"]'],
@@ -367,6 +407,28 @@ function dns64Of(text: string | undefined): Config['dns']['dns64'] | undefined {
   return text === undefined ? undefined : nat64Prefix(text);
 }
 
+function trustOf(dns: v.InferOutput<typeof Schema>['dns']): TrustConfig {
+  const base = defaultConfig.dns.trust;
+  const files = dns?.['trust-anchor-file'] ?? base.files;
+  const url = dns?.['root-anchors-url'] ?? base.rootList;
+  return {
+    files: typeof files === 'string' ? [files] : files,
+    anchors: readAnchors((dns?.['trust-anchors'] ?? []).join('\n')).anchors,
+    managed: dns?.['managed-anchors'] ?? base.managed,
+    negative: (dns?.['negative-trust-anchor'] ?? []).flatMap(({ name, until }) => {
+      const key = nameOf(name);
+      return key === undefined ? [] : [{ name: key, until: secondsOf(until) }];
+    }),
+    timeServers: (dns?.['time-servers'] ?? []).flatMap((name) => nameOf(name) ?? []),
+    signaling: dns?.['trust-anchor-signaling'] ?? base.signaling,
+    rootList: url === '' ? undefined : url,
+  };
+}
+
+function secondsOf(date: Date | string): WallSeconds {
+  return wallSeconds(Math.floor(new Date(date).getTime() / 1000));
+}
+
 function configOf(read: v.InferOutput<typeof Schema>): Config {
   const base = defaultConfig;
   const date = read.dns?.['validation-date'];
@@ -399,9 +461,8 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       resolvConf: read.dns?.['resolv-conf'] ?? base.dns.resolvConf,
       caFile: read.dns?.['ca-file'],
       hostsFile: hostsFile === '' ? undefined : hostsFile,
-      trustAnchorFile: read.dns?.['trust-anchor-file'],
-      validationDate:
-        date === undefined ? undefined : wallSeconds(Math.floor(new Date(date).getTime() / 1000)),
+      trust: trustOf(read.dns),
+      validationDate: date === undefined ? undefined : secondsOf(date),
     },
     ike: {
       ports: { ike, natt },

@@ -15,9 +15,9 @@ import { formatAddress, formatEndpoint, sameAddress, type Endpoint } from '../..
 import { close, openUdpSocket, SystemCallError } from '../../net/io/libc.ts';
 import { describePublicKey } from '../../net/public-key.ts';
 import { instant, wallSeconds } from '../../time.ts';
-import { hostKeyPath, type Config } from '../config.ts';
+import { hostKeyPath, programDate, type Config } from '../config.ts';
 import { listed } from '../text.ts';
-import { loadAnchors } from './anchors.ts';
+import { loadTrust } from './anchors.ts';
 import { loadHostKey } from './host-key.ts';
 import { isNetworkAdmin } from './privilege.ts';
 import { systemRandom } from './random.ts';
@@ -238,7 +238,8 @@ function hostKey(config: Config): Check {
 
 function anchorsOf(config: Config): Check | { readonly anchors: readonly TrustAnchor[] } {
   try {
-    return { anchors: loadAnchors(config.dns.trustAnchorFile) };
+    const { fixed, trust } = loadTrust(config.dns, config.paths);
+    return { anchors: [...fixed, ...(trust.managed ?? [])] };
   } catch (error) {
     return fromError('trust-anchors', error);
   }
@@ -373,7 +374,7 @@ function resolvConf(config: Config): Check {
 /** A clock that stands before this program was written is certainly wrong; signatures cannot be judged by it. */
 function clock(): Check {
   const now = new Date();
-  return now.getTime() < Date.UTC(2026, 0, 1)
+  return now.getTime() < programDate * 1_000
     ? problem(
         'clock',
         `The clock says ${now.toISOString()}, which is past.`,

@@ -18,7 +18,7 @@ import { randomU32 } from '../../random.ts';
 import { instant } from '../../time.ts';
 import { hostKeyPath, socketPath, type Config } from '../config.ts';
 import { rehearse } from '../rehearsal.ts';
-import { loadAnchors } from './anchors.ts';
+import { anchorStore, loadTrust } from './anchors.ts';
 import { loadAuthorities } from './authorities.ts';
 import { openControl, type ControlRoutes } from './control.ts';
 import { loadHostKey, scratchKey, type HostKey } from './host-key.ts';
@@ -69,7 +69,7 @@ async function start(
 ): Promise<Running> {
   const { dns, ike, gate, policy, paths } = config;
   demandPrivileges(dns.listen.map((e) => e.port));
-  const anchors = loadAnchors(dns.trustAnchorFile);
+  const trust = loadTrust(dns, paths);
   const authorities = loadAuthorities(dns.caFile);
   const identity = loadHostKey(hostKeyPath(paths));
   const source = new RouteSource(config);
@@ -85,7 +85,7 @@ async function start(
     kernel.close();
   });
   const capabilities = await kernel.capabilities();
-  const complaints = complaintsOf(capabilities);
+  const complaints = [...complaintsOf(capabilities), ...trust.complaints];
   const canEncrypt = capabilities.esp4.available || capabilities.esp6.available;
 
   const addresses = (): IpAddress[] => [...(ike.listen ?? localAddresses())];
@@ -147,6 +147,7 @@ async function start(
           : new HostsFile(dns.hostsFile, (why) => {
               log({ level: 'warn', event: 'hosts.unusable', why });
             }),
+      anchors: anchorStore(dns, paths, log),
       log,
       wallOffset: dns.validationDate === undefined ? 0 : dns.validationDate - Math.floor(Date.now() / 1_000),
     },
@@ -158,7 +159,8 @@ async function start(
       mode: dns.mode,
       ...(dns.rootHints !== undefined && { hints: loadRootHints(dns.rootHints) }),
       qnameMinimisation: dns.qnameMinimisation,
-      anchors,
+      anchors: trust.fixed,
+      trust: trust.trust,
       random: systemRandom,
       identity,
       capabilities,
