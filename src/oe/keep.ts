@@ -21,7 +21,7 @@ export function keepOf(
   if (outcome.kind !== 'answer' || lookup.onBehalf !== undefined) return undefined;
   if (outcome.reduced || outcome.onlyReduced || outcome.ttlLimit !== undefined) return undefined;
   const { resolution } = outcome;
-  if (!isSound(resolution)) return undefined;
+  if (!lookup.local && !isSound(resolution)) return undefined;
   // The hosts that it names are looked up each time, so that the way to them is protected in time.
   if (isService(lookup.question.type) && resolution.answer.length > 0) return undefined;
   const limits = [longestSeconds, inUse * lowestTtl([...resolution.answer, ...resolution.authority])];
