@@ -1,7 +1,9 @@
 import { later, type Instant } from '../time.ts';
+import { maybeStale } from './cache/cache.ts';
 import { Budget } from './dnssec/budget.ts';
 import type { Answered } from './dnssec/chain.ts';
 import type { Link } from './dnssec/validate.ts';
+import type { ZonesWithout } from './dnssec/zones.ts';
 import type { Exchange, Origin } from './finder.ts';
 import type { Step } from './links.ts';
 import type { Question } from './message.ts';
@@ -11,6 +13,9 @@ import type { RRset } from './rrset.ts';
 
 /** Milliseconds after which a lookup ends, whatever is still missing. */
 export const lookupMs = 10_000;
+/** Milliseconds after which those who wait get an answer whose time is over, where there is one (RFC 8767 §5). */
+export const patienceMs = 1800;
+
 /** One who waits for a job. */
 export interface Waiter {
   readonly id: number;
@@ -44,12 +49,26 @@ export interface Job {
   /** Whose data turned out bogus: the others are asked once more. */
   avoided: Origin | undefined;
   retried: boolean;
+  /** When those who wait are given what there is; undefined where nothing can be, or they were. */
+  staleAt: Instant | undefined;
+  /** It was begun for what lapses soon: what the cache has of it does not count. */
+  readonly isRefresh: boolean;
+  /** It is the proof of the zone's keys that is wanted; nothing is looked up. */
+  readonly proving: ZonesWithout | undefined;
+  /** Replies of an earlier run were of use. */
+  usesSaved: boolean;
+  /** They turned out wrong, and are not looked at any longer. */
+  ignoresSaved: boolean;
 }
 
 /** The work for a question, before anything is done. */
-export function newJob(question: Question, now: Instant): Job {
+export function newJob(
+  question: Question,
+  now: Instant,
+  { key = keyOf(question), isRefresh = false, proving }: JobPurpose = {},
+): Job {
   return {
-    key: keyOf(question),
+    key,
     question,
     startedAt: now,
     giveUpAt: later(now, lookupMs),
@@ -58,10 +77,22 @@ export function newJob(question: Question, now: Instant): Job {
     exchanges: new Map(),
     items: [],
     passed: new Set(),
-    at: question.name,
+    at: proving ? undefined : question.name,
     avoided: undefined,
     retried: false,
+    staleAt: maybeStale(question.type) && !isRefresh ? later(now, patienceMs) : undefined,
+    isRefresh,
+    proving,
+    usesSaved: false,
+    ignoresSaved: false,
   };
+}
+
+/** What a job is for, where it is not somebody's lookup. */
+interface JobPurpose {
+  readonly key?: string;
+  readonly isRefresh?: boolean;
+  readonly proving?: ZonesWithout | undefined;
 }
 
 /** Equal questions have equal keys. */

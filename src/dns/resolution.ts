@@ -1,4 +1,4 @@
-import { verdictOf, worst, type Link } from './dnssec/validate.ts';
+import { verdictOf, worst, type Link, type LinkState } from './dnssec/validate.ts';
 import type { Verdict } from './dnssec/verdict.ts';
 import type { Indeterminate } from './dnssec/zones.ts';
 import { followsAliases } from './links.ts';
@@ -26,12 +26,33 @@ export interface Resolution {
   readonly tookMs: number;
   /** How the verdict came about, one sentence per link, for `oe why`: `org: DNSKEY 23456 signed by DS 1234 (secure)`. */
   readonly chain: readonly string[];
+  /** What was asked for it, for `oe dig`; absent where all came from the cache. */
+  readonly asked?: readonly AskedFor[];
+  /** Its time is over, and it is given because nobody answers (RFC 8767): addresses only, and never a key. */
+  readonly isStale?: true;
+}
+
+/** A question on the way to an answer. */
+export interface AskedFor {
+  readonly question: Question;
+  /** Who answered; undefined: nobody did. */
+  readonly from: string | undefined;
+  /** What was asked of whom, where it took several servers. */
+  readonly trace: readonly string[];
 }
 
 /** Nothing follows `link` on the way to `type`. */
 export function ends(link: Link, type: number): boolean {
   if (link.target === undefined || !followsAliases(type)) return true;
   return link.state.status === 'bogus' || (link.state.status === 'indeterminate' && !link.state.unanchored);
+}
+
+/** Nobody answers, so that what was known before is better than nothing. */
+export function isOutage(state: LinkState): boolean {
+  return (
+    state.status === 'indeterminate' &&
+    (state.ede === Ede.NO_REACHABLE_AUTHORITY || state.ede === Ede.NETWORK_ERROR)
+  );
 }
 
 /** A step that could not be made. */
@@ -81,6 +102,22 @@ export function resolutionOf(
 /** Types that ask for something else than records (RFC 6895 §3.1), ANY aside. */
 export function isMeta(type: number): boolean {
   return type === 0 || type === Type.OPT || (type >= 128 && type < Type.ANY);
+}
+
+/** The answer that was true some time ago; it proves nothing any longer. */
+export function staleResolution(links: readonly Link[], tookMs: number): Resolution {
+  const why = 'nobody answers; this is what was known last';
+  return {
+    rcode: Rcode.NOERROR,
+    answer: links.flatMap((l) => l.sets),
+    authority: [],
+    verdict: { status: 'indeterminate', ede: Ede.STALE_ANSWER, why },
+    ede: { code: Ede.STALE_ANSWER, text: why },
+    fromCache: true,
+    tookMs,
+    chain: [`${why} (stale)`],
+    isStale: true,
+  };
 }
 
 /** The answer to what is no question for records. */

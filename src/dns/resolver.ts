@@ -1,18 +1,31 @@
-import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
+import type { HealthNote } from '../health.ts';
+import { earliest, later, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { TrustAnchor } from './anchors.ts';
 import { Trust, type TrustEffect, type TrustOptions } from './anchors/trust.ts';
-import { Cache } from './cache/cache.ts';
+import { Cache, cacheDefaults, maybeStale, zoneShare, type CacheOptions } from './cache/cache.ts';
+import { entryOfLink, SavedReplies, SavedWriter } from './cache/saved.ts';
 import { Paused, Turn } from './dnssec/budget.ts';
 import { Chain, type Reply } from './dnssec/chain.ts';
 import { judge, worst, type Link } from './dnssec/validate.ts';
-import { Zones, type Bogus, type Indeterminate } from './dnssec/zones.ts';
+import { Zones, ZonesWithout, type Bogus, type Indeterminate, type ZoneEntry } from './dnssec/zones.ts';
 import type { Exchange, FinderEffect, Origin } from './finder.ts';
 import { Finders, type FindersOptions, type Routes } from './finders.ts';
-import { keyOf, lookupMs, newJob, setsOf, tellArrived, type Job } from './job.ts';
+import { keyOf, lookupMs, newJob, patienceMs, setsOf, tellArrived, type Job } from './job.ts';
 import { maxAliases, stepsOf } from './links.ts';
 import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
-import { ends, failure, isMeta, refusal, resolutionOf, type Resolution } from './resolution.ts';
+import { Refreshes } from './refreshes.ts';
+import {
+  isOutage,
+  staleResolution,
+  ends,
+  failure,
+  isMeta,
+  refusal,
+  resolutionOf,
+  type AskedFor,
+  type Resolution,
+} from './resolution.ts';
 import type { RRset } from './rrset.ts';
 import { toldOf } from './told.ts';
 import { Class, Ede, Type, typeName } from './types.ts';
@@ -29,37 +42,41 @@ export type ResolverInput =
   /** Nobody waits for it any longer; no `resolved` follows. What is on its way still fills the cache. */
   | { readonly kind: 'cancel'; readonly id: number }
   /** What came back for `ask`, as it came. A datagram that does not fit the question is ignored. */
-  | {
-      readonly kind: 'reply';
-      readonly ask: number;
-      readonly octets: Uint8Array;
-    }
+  | { readonly kind: 'reply'; readonly ask: number; readonly octets: Uint8Array }
   | { readonly kind: 'failed'; readonly ask: number; readonly why: string }
   /** The network names other resolvers; what is under way goes on. */
   | { readonly kind: 'upstreams'; readonly routes: Routes }
   /** This host has other addresses than before. */
   | { readonly kind: 'moved' }
   /** The answer to `fetchAnchors`: anchors whose signature was checked. */
-  | {
-      readonly kind: 'anchorsFetched';
-      readonly anchors: readonly TrustAnchor[];
-    }
+  | { readonly kind: 'anchorsFetched'; readonly anchors: readonly TrustAnchor[] }
   | { readonly kind: 'anchorsNotFetched'; readonly why: string }
+  /** Forgets what the cache knows of a name, or all of it; `flushed` follows. */
+  | { readonly kind: 'flush'; readonly request: number; readonly what: Flush }
+  /** What `keepCache` gave in an earlier run, to spare asking again; it is validated again. */
+  | { readonly kind: 'restored'; readonly octets: Uint8Array }
+  /** There will be no other chance to keep the cache: `keepCache` follows at once, unless it is not wanted. */
+  | { readonly kind: 'keep' }
   | { readonly kind: 'tick' };
+
+/** What of the cache is to be forgotten. */
+export interface Flush {
+  /** Undefined: everything. */
+  readonly name: NameKey | undefined;
+  /** Undefined: of every type. */
+  readonly type?: number | undefined;
+  /** All names below `name` as well. */
+  readonly tree?: boolean;
+}
 
 export type ResolverEffect =
   | FinderEffect
   /** The answer to the lookup is here, *not validated*; comes at most once, before `resolved`. */
-  | {
-      readonly kind: 'arrived';
-      readonly id: number;
-      readonly answer: readonly RRset[];
-    }
-  | {
-      readonly kind: 'resolved';
-      readonly id: number;
-      readonly resolution: Resolution;
-    }
+  | { readonly kind: 'arrived'; readonly id: number; readonly answer: readonly RRset[] }
+  | { readonly kind: 'resolved'; readonly id: number; readonly resolution: Resolution }
+  | { readonly kind: 'flushed'; readonly request: number; readonly entries: number }
+  /** What is to be there at the next start, to come back as `restored`: it takes the place of what was kept before. */
+  | { readonly kind: 'keepCache'; readonly octets: Uint8Array }
   | TrustEffect;
 
 export interface ResolverOptions extends FindersOptions {
@@ -67,6 +84,10 @@ export interface ResolverOptions extends FindersOptions {
   readonly anchors: readonly TrustAnchor[];
   /** What else is taken on trust, or is not. */
   readonly trust?: Omit<TrustOptions, 'fixed'>;
+  readonly cache?: Partial<Omit<CacheOptions, 'mayDeny'>> & {
+    /** Whether `keepCache` is wanted. */
+    readonly keep?: boolean;
+  };
 }
 
 /** Different questions on their way at once, and who waits for them. */
@@ -75,19 +96,27 @@ const [maxJobs, maxWaiters] = [1000, 4000];
 const maxQuestions = 100;
 /** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
 const guessedLabels = 3;
+/** How often the cache is kept for the next run, ms, and how many of its entries are written at a time: about 1 ms. */
+const [keepEveryMs, keptAtOnce] = [600_000, 64];
+/** What of the cache's memory the file may take. */
+const keptShare = 1 / 8;
 
 /**
  * A validating resolver that asks other resolvers (RFC 4035 §4, §5). A lookup walks from alias to alias, from the cache
  * or upstream; each step is judged by the chain of trust, whose own questions leave together with the first one as
  * far as they can be guessed, and are remembered zone by zone. The AD bit of upstreams is never looked at.
- *
- * **Limitations:** no synthesis from cached denials (RFC 8198).
  */
 export class Resolver {
   readonly #trust: Trust;
   readonly #finders: Finders;
-  readonly #cache = new Cache();
-  readonly #zones = new Zones();
+  readonly #cache: Cache;
+  readonly #zones: Zones;
+  readonly #saved: SavedReplies;
+  readonly #refreshes = new Refreshes();
+  readonly #cacheOptions: Required<NonNullable<ResolverOptions['cache']>>;
+  #keepAt: Instant | undefined;
+  #keeping: SavedWriter | undefined;
+  #generation = 0;
   readonly #jobs = new Map<string, Job>();
   /** Lookups that have more to check than one step may, and since when. */
   readonly #paused = new Map<Job, Instant>();
@@ -98,6 +127,8 @@ export class Resolver {
   readonly #counters = {
     lookups: 0,
     fromCache: 0,
+    stale: 0,
+    flushed: 0,
     secure: 0,
     insecure: 0,
     bogus: 0,
@@ -106,7 +137,13 @@ export class Resolver {
 
   constructor(options: ResolverOptions) {
     this.#trust = new Trust({ fixed: options.anchors, ...options.trust });
-    this.#finders = new Finders(options);
+    const probes = this.#trust.anchors.some((a) => a.owner === rootName);
+    this.#finders = new Finders({ probes, ...options });
+    this.#cacheOptions = { ...cacheDefaults, keep: false, ...options.cache };
+    const { limitOctets } = this.#cacheOptions;
+    this.#cache = new Cache({ ...this.#cacheOptions, mayDeny: this.#mayDeny.bind(this) });
+    this.#zones = new Zones((limitOctets * zoneShare) / 2);
+    this.#saved = new SavedReplies((limitOctets * zoneShare) / 2);
   }
 
   handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
@@ -141,23 +178,42 @@ export class Resolver {
       case 'moved':
         this.#finders.forgetCookies();
         break;
+      case 'flush':
+        effects.push({ kind: 'flushed', request: input.request, entries: this.#flush(input.what) });
+        break;
+      case 'restored':
+        this.#saved.restore(input.octets, wall);
+        break;
+      case 'keep':
+        this.#keep(Infinity, now, wall, effects);
+        break;
       case 'tick':
         this.#tick(now, wall, effects);
         break;
       default:
         input satisfies never;
     }
+    // Not with a lookup: whoever asks goes first.
+    if (input.kind !== 'lookup') this.#refresh(now, wall, effects);
     return effects;
+  }
+
+  /** Grows when answers given before may not be given again: after a flush, other upstreams, other anchors. */
+  get generation(): number {
+    return this.#generation;
   }
 
   get deadline(): Deadline | undefined {
     let first: Instant | undefined;
-    for (const { giveUpAt } of this.#jobs.values())
-      if (first === undefined || giveUpAt < first) first = giveUpAt;
+    for (const { giveUpAt, staleAt, waiters } of this.#jobs.values()) {
+      const at = staleAt !== undefined && waiters.size > 0 && staleAt < giveUpAt ? staleAt : giveUpAt;
+      if (first === undefined || at < first) first = at;
+    }
     const lookups = first === undefined ? undefined : { at: first, why: 'end of a lookup' };
+    const keep = this.#keepAt === undefined ? undefined : { at: this.#keepAt, why: 'keeping the cache' };
     const [pausedAt] = this.#paused.values();
     const paused = pausedAt === undefined ? undefined : { at: pausedAt, why: 'more signatures to check' };
-    return earliest([paused, this.#finders.deadline, lookups, this.#trust.deadline]);
+    return earliest([paused, this.#finders.deadline, lookups, this.#trust.deadline, this.#refreshes.deadline, keep]);
   }
 
   /** The answer from the cache, at no cost, or undefined. It counts as a lookup. */
@@ -186,6 +242,11 @@ export class Resolver {
     for (let at = question.name; links.length <= maxAliases;) {
       const known = this.#cache.get(at, question.type, now, wall);
       if (!known) return undefined;
+      if (known.isDue) this.#refreshes.wantAnswer({ ...question, name: at }, now);
+      if (isOutage(known.link.state)) {
+        const stale = this.#stale(question, 0, now, wall);
+        if (stale) return stale;
+      }
       links.push(known.link);
       tookMs = Math.max(tookMs, known.tookMs);
       if (ends(known.link, question.type))
@@ -205,6 +266,21 @@ export class Resolver {
     );
   }
 
+  /** How it stands with the trust anchors and the clock, for people. */
+  notes(wall: WallSeconds): HealthNote[] {
+    return this.#trust.notes(wall);
+  }
+
+  /** What is known of the zones from the root down to `name`, for `oe dig`. */
+  zonesTo(name: NameKey, now: Instant, wall: WallSeconds): ZoneEntry[] {
+    const found: ZoneEntry[] = [];
+    for (let labels = 0; labels <= labelCount(name); labels++) {
+      const entry = this.#zones.get(ancestorOf(name, labels), now, wall);
+      if (entry && entry.state.status !== 'notCut') found.push(entry);
+    }
+    return found;
+  }
+
   /** Counters for status and metrics. */
   get stats(): Readonly<Record<string, number>> {
     return {
@@ -212,7 +288,10 @@ export class Resolver {
       ...this.#finders.stats,
       lookupsOpen: this.#waiting.size,
       cachedSteps: this.#cache.size,
+      cachedDenials: this.#cache.denials,
       cachedZones: this.#zones.size,
+      cachedOctets: this.#cache.octets + this.#zones.octets + this.#saved.octets,
+      refreshed: this.#refreshes.count,
     };
   }
 
@@ -250,6 +329,13 @@ export class Resolver {
       });
       return;
     }
+    if (job && now - job.startedAt >= patienceMs) {
+      const stale = this.#stale(question, 0, now, wall);
+      if (stale) {
+        effects.push({ kind: 'resolved', id, resolution: stale });
+        return;
+      }
+    }
     if (!job) {
       job = newJob(question, now);
       this.#jobs.set(key, job);
@@ -276,6 +362,7 @@ export class Resolver {
   /** The anchors of these zones are others now: what they proved has to be proved again. */
   #distrust(zones: readonly NameKey[]): void {
     for (const zone of zones) this.#zones.delete(zone);
+    if (zones.length > 0) this.#generation++;
   }
 
   /** Lookups whose turn was over go on, the one that has waited longest first. */
@@ -290,7 +377,10 @@ export class Resolver {
   #tick(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#continue(now, wall, effects);
     for (const exchange of this.#finders.tick(now, effects)) this.#replied(exchange, now, wall, effects);
+    this.#keepAt ??= this.#cacheOptions.keep ? later(now, keepEveryMs) : undefined;
+    if (this.#keepAt !== undefined && now >= this.#keepAt) this.#keep(keptAtOnce, now, wall, effects);
     for (const job of [...this.#jobs.values()]) {
+      if (job.staleAt !== undefined && now >= job.staleAt) this.#soothe(job, now, wall, effects);
       if (now < job.giveUpAt || this.#jobs.get(job.key) !== job) continue;
       const open = [...job.exchanges.values()].find((e) => !e.reply)?.question;
       const missing = open
@@ -299,12 +389,7 @@ export class Resolver {
       const why = `after ${lookupMs / 1000} seconds ${missing}`;
       this.#end(
         job,
-        {
-          status: 'indeterminate',
-          ede: Ede.NO_REACHABLE_AUTHORITY,
-          why,
-          unanchored: false,
-        },
+        { status: 'indeterminate', ede: Ede.NO_REACHABLE_AUTHORITY, why, unanchored: false },
         now,
         wall,
         effects,
@@ -329,13 +414,21 @@ export class Resolver {
     const chain = new Chain({
       anchors: this.#trust.anchors,
       exemption: (name) => this.#trust.exemption(name, wall),
-      zones: this.#zones,
-      reply: (question) => this.#want(job, question, now, effects),
+      zones: job.proving ?? this.#zones,
+      reply: (question) => this.#want(job, question, now, wall, effects),
       now,
       wall,
       budget: job.budget,
     });
+    if (job.proving) {
+      this.#prove(job, chain, effects);
+      return;
+    }
     let complete = job.at === undefined;
+    if (job.proving) {
+      this.#close(job, effects);
+      return;
+    }
     for (const item of job.items) {
       if (!item.link && item.found)
         item.link = judge(chain, item.found.reply, item.found.step, job.question.type);
@@ -346,7 +439,7 @@ export class Resolver {
       return;
     }
     const state = worst(job.items.flatMap((i) => (i.link ? [i.link.state] : [])));
-    if (state.status === 'bogus' && this.#retry(job, state, now)) {
+    if (state.status === 'bogus' && (this.#doWithoutSaved(job, state) || this.#retry(job, state, now))) {
       this.#advance(job, now, wall, effects);
       return;
     }
@@ -364,17 +457,13 @@ export class Resolver {
           : 'too many CNAMEs in a row';
         this.#endWith(
           job,
-          failure(at, {
-            status: 'indeterminate',
-            ede: Ede.OTHER,
-            why,
-            unanchored: false,
-          }),
+          failure(at, { status: 'indeterminate', ede: Ede.OTHER, why, unanchored: false }),
           false,
         );
         return;
       }
-      const known = job.retried ? undefined : this.#cache.get(at, type, now, wall);
+      const isWanted = job.retried || (job.isRefresh && at === job.question.name);
+      const known = isWanted ? undefined : this.#cache.get(at, type, now, wall);
       if (known) {
         if (ends(known.link, type)) this.#endWith(job, known.link, true);
         else {
@@ -386,30 +475,21 @@ export class Resolver {
       }
       const question = { name: at, type, class: Class.IN };
       const isNew = !job.exchanges.has(keyOf(question));
-      const reply = this.#want(job, question, now, effects);
+      const reply = this.#want(job, question, now, wall, effects);
       if (isNew) this.#guess(job, at, now, wall, effects);
       if (!reply) return;
       if (reply.kind === 'failure') {
         const why = `${nameText(at)} ${typeName(type)}: ${reply.why}`;
         this.#endWith(
           job,
-          failure(at, {
-            status: 'indeterminate',
-            ede: reply.ede,
-            why,
-            unanchored: false,
-          }),
+          failure(at, { status: 'indeterminate', ede: reply.ede, why, unanchored: false }),
           false,
         );
         return;
       }
       const { steps, open } = stepsOf(reply, at, type);
       for (const step of steps) {
-        job.items.push({
-          found: { step, reply },
-          link: undefined,
-          cached: false,
-        });
+        job.items.push({ found: { step, reply }, link: undefined, cached: false });
         if (step.kind === 'alias') job.passed.add(step.name);
       }
       // What goes on where an earlier message stopped may lead too far as well.
@@ -432,7 +512,7 @@ export class Resolver {
     if (anchor === undefined || zone?.state.status === 'insecure') return;
     if (this.#trust.exemption(name, wall)) return;
     if (!zone && anchor === rootName)
-      this.#want(job, { name: rootName, type: Type.DNSKEY, class: Class.IN }, now, effects);
+      this.#want(job, { name: rootName, type: Type.DNSKEY, class: Class.IN }, now, wall, effects);
     const known = labelCount(zone?.name ?? anchor);
     if (known > 1) return;
     const count = labelCount(job.question.type === Type.DS ? (parentOf(name) ?? rootName) : name);
@@ -440,29 +520,34 @@ export class Resolver {
     for (let labels = known + 1; labels <= deepest; labels++) {
       const at = ancestorOf(name, labels);
       if (this.#zones.get(at, now, wall)) continue;
-      this.#want(job, { name: at, type: Type.DS, class: Class.IN }, now, effects);
-      this.#want(job, { name: at, type: Type.DNSKEY, class: Class.IN }, now, effects);
+      this.#want(job, { name: at, type: Type.DS, class: Class.IN }, now, wall, effects);
+      this.#want(job, { name: at, type: Type.DNSKEY, class: Class.IN }, now, wall, effects);
     }
   }
 
   /** The reply to a question that a job depends on, or undefined while it is on its way. */
-  #want(job: Job, question: Question, now: Instant, effects: ResolverEffect[]): Reply | undefined {
+  #want(
+    job: Job,
+    question: Question,
+    now: Instant,
+    wall: WallSeconds,
+    effects: ResolverEffect[],
+  ): Reply | undefined {
     const key = keyOf(question);
     const own = job.exchanges.get(key);
     if (own) return own.reply;
+    const saved = job.ignoresSaved || job.isRefresh ? undefined : this.#saved.reply(question, wall);
+    if (saved) {
+      job.exchanges.set(key, { question, reply: saved, from: undefined });
+      job.usesSaved = true;
+      return saved;
+    }
     if (job.exchanges.size >= maxQuestions) {
-      return {
-        kind: 'failure',
-        ede: Ede.OTHER,
-        why: `it would take more than ${maxQuestions} questions`,
-      };
+      return { kind: 'failure', ede: Ede.OTHER, why: `it would take more than ${maxQuestions} questions` };
     }
     let shared = this.#shared.get(key);
     if (!shared || (job.avoided !== undefined && shared.exchange.from === job.avoided)) {
-      shared = {
-        exchange: this.#finders.start(question, job.avoided, now, effects),
-        jobs: new Set(),
-      };
+      shared = { exchange: this.#finders.start(question, job.avoided, now, effects, job), jobs: new Set() };
       this.#shared.set(key, shared);
     }
     shared.jobs.add(job);
@@ -472,7 +557,7 @@ export class Resolver {
 
   /** After bogus data the question, and whatever else is to blame, goes once to another upstream (RFC 4035 §4.7). */
   #retry(job: Job, state: Bogus, now: Instant): boolean {
-    if (job.retried) return false;
+    if (job.retried || job.isRefresh) return false;
     const blamed = state.culprits.map((question) => job.exchanges.get(keyOf(question)));
     const culprit = blamed.find((e) => e?.from !== undefined) ?? this.#answersOf(job)[0];
     if (!culprit?.from || !this.#finders.hasOther(culprit, now)) return false;
@@ -481,11 +566,29 @@ export class Resolver {
     for (const exchange of [...blamed, ...this.#answersOf(job)]) {
       if (exchange?.reply) this.#forget(job, exchange);
     }
+    this.#beginAgain(job, state);
+    return true;
+  }
+
+  /** What an earlier run left, somebody may have changed, and the zone may have changed since: it is asked anew. */
+  #doWithoutSaved(job: Job, state: Bogus): boolean {
+    if (!job.usesSaved) return false;
+    job.usesSaved = false;
+    job.ignoresSaved = true;
+    for (const [key, exchange] of job.exchanges) {
+      if (exchange.from !== undefined) continue;
+      job.exchanges.delete(key);
+      this.#saved.forget(exchange.question.name, undefined, false);
+    }
+    this.#beginAgain(job, state);
+    return true;
+  }
+
+  #beginAgain(job: Job, state: Bogus): void {
     for (const { name } of state.culprits) this.#zones.delete(name);
     job.items = [];
     job.passed = new Set();
     job.at = job.question.name;
-    return true;
   }
 
   #answersOf(job: Job): Exchange[] {
@@ -508,17 +611,13 @@ export class Resolver {
   #end(job: Job, state: Indeterminate, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     for (const item of job.items) {
       if (!item.link && item.found)
-        item.link = {
-          ...failure(item.found.step.name, state),
-          sets: setsOf(item.found.step),
-        };
+        item.link = { ...failure(item.found.step.name, state), sets: setsOf(item.found.step) };
     }
     if (job.at !== undefined) this.#endWith(job, failure(job.at, state), false);
     this.#finish(job, now, wall, effects);
   }
 
   #finish(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
-    this.#jobs.delete(job.key);
     const isClockWrong = this.#trust.clockFault(wall) !== undefined;
     const links: Link[] = [];
     for (const { link, cached } of job.items) {
@@ -529,18 +628,32 @@ export class Resolver {
       if (!cached && !unpaid && !isClockWrong)
         this.#cache.set(link, job.question.type, now - job.startedAt, now);
     }
-    this.#counters[worst(links.map((l) => l.state)).status]++;
+    if (this.#cacheOptions.keep && !isClockWrong) this.#noteProofs(job, now, wall);
+    const state = worst(links.map((l) => l.state));
+    if (!job.isRefresh) this.#counters[state.status]++;
+    const stale =
+      job.waiters.size > 0 && isOutage(state)
+        ? this.#stale(job.question, now - job.startedAt, now, wall)
+        : undefined;
     const fromCache = job.items.every((i) => i.cached);
+    const asked = [...job.exchanges.values()].map(({ question, from, trace = [] }): AskedFor => ({
+      question,
+      from: from?.text,
+      trace,
+    }));
     for (const waiter of job.waiters.values()) {
       this.#waiting.delete(waiter.id);
-      const how = {
-        checkingDisabled: waiter.checkingDisabled,
-        fromCache,
-        tookMs: now - waiter.at,
-      };
-      const resolution = toldOf(this.#trust, job.question, links, how, wall);
-      effects.push({ kind: 'resolved', id: waiter.id, resolution });
+      const how = { checkingDisabled: waiter.checkingDisabled, fromCache, tookMs: now - waiter.at };
+      const resolution = stale ?? toldOf(this.#trust, job.question, links, how, wall);
+      effects.push({ kind: 'resolved', id: waiter.id, resolution: { ...resolution, asked } });
     }
+    this.#close(job, effects);
+  }
+
+  /** Nothing of the job is wanted any longer. */
+  #close(job: Job, effects: ResolverEffect[]): void {
+    this.#jobs.delete(job.key);
+    if (job.isRefresh) this.#refreshes.ended();
     for (const [key, exchange] of job.exchanges) {
       const shared = this.#shared.get(key);
       if (shared?.exchange !== exchange) {
@@ -552,5 +665,113 @@ export class Resolver {
       this.#shared.delete(key);
       if (!exchange.reply) this.#finders.abandon(exchange, effects);
     }
+  }
+
+  /** Begins what is to be asked again, as far as it may be under way at once. */
+  #refresh(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    for (const name of this.#zones.due) this.#refreshes.wantZone(name, now);
+    this.#zones.due.clear();
+    for (let next = this.#refreshes.next(now); next; next = this.#refreshes.next(now)) {
+      const { key, question, isZone } = next;
+      if (this.#jobs.has(key) || this.#jobs.size >= maxJobs) {
+        this.#refreshes.ended();
+        continue;
+      }
+      const proving = isZone ? new ZonesWithout(this.#zones, question.name) : undefined;
+      const job = newJob(question, now, { key, isRefresh: true, proving });
+      this.#jobs.set(key, job);
+      this.#advance(job, now, wall, effects);
+    }
+  }
+
+  /** The keys of a zone, proved anew by the zones above it; a proof that stands is not given up for one that fails. */
+  #prove(job: Job, chain: Chain, effects: ResolverEffect[]): void {
+    const entry = chain.zone(job.question.name);
+    if (!entry) return;
+    if (entry.state.status !== 'bogus' && entry.state.status !== 'indeterminate') this.#zones.set(entry);
+    this.#close(job, effects);
+  }
+
+  /** What was known before its time was over, for when nobody answers (RFC 8767). */
+  #stale(question: Question, tookMs: number, now: Instant, wall: WallSeconds): Resolution | undefined {
+    if (!maybeStale(question.type) || this.#trust.clockFault(wall) !== undefined) return undefined;
+    const links: Link[] = [];
+    for (let at = question.name; links.length <= maxAliases;) {
+      const link = this.#cache.stale(at, question.type, now, wall);
+      if (!link) return undefined;
+      links.push(link);
+      if (link.target === undefined) {
+        this.#counters.stale++;
+        return staleResolution(links, tookMs);
+      }
+      at = link.target;
+    }
+    return undefined;
+  }
+
+  /** Those who wait have waited long enough, if there is anything to give them; the job itself goes on. */
+  #soothe(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    job.staleAt = undefined;
+    const resolution = this.#stale(job.question, now - job.startedAt, now, wall);
+    if (!resolution) return;
+    for (const { id } of job.waiters.values()) {
+      this.#waiting.delete(id);
+      effects.push({ kind: 'resolved', id, resolution });
+    }
+    job.waiters.clear();
+  }
+
+  /** Nothing is denied below a negative trust anchor, nor beyond a zone cut that is known. */
+  #mayDeny(zone: NameKey, name: NameKey, now: Instant, wall: WallSeconds): boolean {
+    if (this.#trust.exemption(name, wall)) return false;
+    const closest = this.#zones.closest(name, now, wall);
+    return closest === undefined || closest.name === name || isBelow(zone, closest.name);
+  }
+
+  #flush({ name, type, tree = false }: Flush): number {
+    this.#generation++;
+    const isProof = type === undefined || type === Type.DS || type === Type.DNSKEY;
+    const entries =
+      name === undefined
+        ? this.#cache.clear() + this.#zones.clear() + this.#saved.clear()
+        : this.#cache.forget(name, type, tree) +
+          (isProof ? this.#zones.forget(name, tree) : 0) +
+          this.#saved.forget(name, type, tree);
+    this.#counters.flushed += entries;
+    return entries;
+  }
+
+  /** Replies that proved something about keys of zones: the next run needs them as well. */
+  #noteProofs(job: Job, now: Instant, wall: WallSeconds): void {
+    for (const { question, reply, from } of job.exchanges.values()) {
+      if (from === undefined || reply?.kind !== 'message') continue;
+      if (question.type !== Type.DS && question.type !== Type.DNSKEY) continue;
+      const status = this.#zones.get(question.name, now, wall)?.state.status;
+      if (status === 'secure' || status === 'insecure' || status === 'notCut')
+        this.#saved.note(question, reply, wall);
+    }
+  }
+
+  /** Writes some more of what the next run can begin with; the proofs first, then what came last. */
+  #keep(count: number, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    if (!this.#cacheOptions.keep || this.#trust.clockFault(wall) !== undefined) {
+      this.#keepAt = undefined;
+      return;
+    }
+    if (count === Infinity || !this.#keeping) {
+      const links = [...this.#cache.fresh(now, wall)].reverse();
+      const entries = [
+        ...this.#saved.entries(false, wall),
+        ...links.flatMap(({ link, type, ageSeconds }) => entryOfLink(link, type, ageSeconds, wall) ?? []),
+        ...this.#saved.entries(true, wall),
+      ];
+      this.#keeping = new SavedWriter(entries, this.#cacheOptions.limitOctets * keptShare);
+    }
+    const octets = this.#keeping.write(count);
+    // The next piece as soon as everybody else had a turn.
+    this.#keepAt = octets ? later(now, keepEveryMs) : now;
+    if (!octets) return;
+    this.#keeping = undefined;
+    effects.push({ kind: 'keepCache', octets });
   }
 }

@@ -1,6 +1,8 @@
 import type { TrustAnchor } from '../dns/anchors.ts';
+import type { TrustOptions } from '../dns/anchors/trust.ts';
 import type { FindersOptions } from '../dns/finders.ts';
 import type { Hosts } from '../dns/hosts.ts';
+import type { Question } from '../dns/message.ts';
 import type { NameKey } from '../dns/name.ts';
 import type { ResolverEffect, ResolverInput } from '../dns/resolver.ts';
 import type { Keep } from '../dns/wire-cache.ts';
@@ -9,6 +11,7 @@ import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } fro
 import type { HealthNote } from '../health.ts';
 import type { LogEvent } from '../log.ts';
 import type { IpAddress } from '../net/address.ts';
+import type { Dig } from './dig.ts';
 import type { Gate } from './gate.ts';
 import type { Moment, Peer } from './peer.ts';
 import type { Peers } from './peers.ts';
@@ -21,6 +24,7 @@ export interface AgentOptions extends FindersOptions {
   /** This host's names of one label; absent: none is answered. */
   readonly ownNames?: readonly NameKey[];
   readonly anchors: readonly TrustAnchor[];
+  readonly trust?: Omit<TrustOptions, 'fixed'>;
   /** Undefined: this host is anonymous to its peers. */
   readonly identity: HostIdentity | undefined;
   /** What the kernel can do. Without ESP for a family nothing is negotiated with its addresses. */
@@ -47,9 +51,19 @@ export type AgentInput =
     }
   /** A lookup for `oe why`, as a program would make it; `looked` says when both address types are through. */
   | { readonly kind: 'look'; readonly request: number; readonly name: NameKey }
+  /** A lookup for `oe dig`, as one of a program that sets AD; `dug` is its answer. */
+  | {
+      readonly kind: 'dig';
+      readonly request: number;
+      readonly question: Question;
+      readonly checkingDisabled: boolean;
+    }
   | Extract<
       ResolverInput,
-      { kind: 'reply' | 'failed' | 'upstreams' | 'anchorsFetched' | 'anchorsNotFetched' }
+      {
+        kind:
+          'reply' | 'failed' | 'upstreams' | 'anchorsFetched' | 'anchorsNotFetched' | 'flush' | 'restored';
+      }
     >
   | Extract<EndpointInput, { kind: 'datagram' }>
   /** The answer to `findSource`; `local` undefined: there is no route. */
@@ -82,13 +96,17 @@ export type AgentEffect =
     }
   /** What may have been kept until now holds no longer. */
   | { readonly kind: 'forget' }
-  | Extract<ResolverEffect, { kind: 'ask' | 'release' | 'keepAnchors' | 'fetchAnchors' }>
+  | Extract<
+      ResolverEffect,
+      { kind: 'ask' | 'release' | 'keepAnchors' | 'fetchAnchors' | 'keepCache' | 'flushed' }
+    >
   | Extract<EndpointEffect, { kind: 'send' | 'allocateSpi' | 'keyLog' }>
   /** From which address do packets to `peer` leave? Answered by `source`. */
   | { readonly kind: 'findSource'; readonly peer: IpAddress }
   /** Answered by `applied` or `refused`. Batches are performed one after the other, in this order. */
   | { readonly kind: 'apply'; readonly batch: number; readonly ops: readonly KernelOp[] }
   | { readonly kind: 'looked'; readonly request: number }
+  | { readonly kind: 'dug'; readonly request: number; readonly dig: Dig }
   /** Nothing of ours is to be in the kernel any longer; the edge can go. */
   | { readonly kind: 'stopped' }
   | { readonly kind: 'log'; readonly event: LogEvent };

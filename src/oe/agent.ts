@@ -1,4 +1,5 @@
 import { inPlaceOfAny, minimalAnswer } from '../dns/any.ts';
+import type { ZoneEntry } from '../dns/dnssec/zones.ts';
 import { noHosts, type Hosts } from '../dns/hosts.ts';
 import { localAnswer, type LocalAnswer } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
@@ -18,6 +19,7 @@ import { formatAddress, type IpAddress } from '../net/address.ts';
 import { formatPrefix, hostPrefix } from '../net/prefix.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
+import { digOf } from './dig.ts';
 import { exemption } from './exempt.ts';
 import { Gate } from './gate.ts';
 import type { LookupRecord, Outcome } from './lookup.ts';
@@ -54,6 +56,8 @@ export class Agent {
   readonly #blocks = new Map<string, IpAddress>();
   readonly #counters: Record<string, number> = {};
   #nextId = 1;
+  /** Of the resolver, when clients last heard of it: what they were told before may not be told again. */
+  #generation = 0;
   #stopping = false;
 
   constructor(options: AgentOptions) {
@@ -140,7 +144,7 @@ export class Agent {
         negotiationsOpen: this.#peers.attemptCount,
         ...this.#resolver.stats,
       },
-      notes: [],
+      notes: this.#resolver.notes(this.#at.wall),
     };
   }
 
@@ -170,7 +174,8 @@ export class Agent {
         }
         this.#applyRules({ what: 'other' });
         // Every proof begins there; the first program that asks need not wait for it.
-        for (const name of new Set(this.#options.anchors.map((a) => a.owner))) {
+        const { anchors, trust } = this.#options;
+        for (const name of new Set([...anchors, ...(trust?.managed ?? [])].map((a) => a.owner))) {
           this.#lookup({ name, type: Type.DNSKEY, class: Class.IN }, false);
         }
         return;
@@ -181,10 +186,20 @@ export class Agent {
       case 'look':
         this.#look(input.request, input.name);
         return;
+      case 'dig': {
+        const { request, question, checkingDisabled } = input;
+        const waiter = -this.#nextId++;
+        this.#clients.set(waiter, { kind: 'dig', request, question, at: this.#at.now });
+        const asked = this.#isMinimal(question) ? inPlaceOfAny(question) : question;
+        this.#gate.ask(waiter, asked, checkingDisabled, this.#at);
+        return;
+      }
       case 'reply':
       case 'failed':
       case 'anchorsFetched':
       case 'anchorsNotFetched':
+      case 'flush':
+      case 'restored':
         this.#work.push({ to: 'resolver', input });
         return;
       case 'datagram':
@@ -237,7 +252,11 @@ export class Agent {
         this.#stopping = true;
         this.#forget();
         this.#log({ level: 'info', event: 'agent.stopping' });
-        this.#work.push({ to: 'endpoint', input: { kind: 'close' } }, { to: 'end' });
+        this.#work.push(
+          { to: 'resolver', input: { kind: 'keep' } },
+          { to: 'endpoint', input: { kind: 'close' } },
+          { to: 'end' },
+        );
         return;
       case 'tick':
         this.#work.push(
@@ -256,6 +275,10 @@ export class Agent {
     switch (work.to) {
       case 'resolver':
         for (const effect of this.#resolver.handle(work.input, now, wall)) this.#fromResolver(effect);
+        if (this.#resolver.generation !== this.#generation) {
+          this.#generation = this.#resolver.generation;
+          this.#forget();
+        }
         return;
       case 'endpoint':
         for (const effect of this.#endpoint.handle(work.input, now)) this.#fromEndpoint(effect);
@@ -336,9 +359,16 @@ export class Agent {
       if (client.look.open === 0) this.#effects.push({ kind: 'looked', request: client.request });
       return;
     }
-    this.#countAnswer(outcome);
-    const { question } = client.query;
+    const { question } = client.kind === 'dig' ? client : client.query;
     const told = this.#isMinimal(question) ? minimalOutcome(question.name, outcome) : outcome;
+    if (client.kind === 'dig') {
+      const { now, wall } = this.#at;
+      const zonesTo = (name: NameKey): readonly ZoneEntry[] => this.#resolver.zonesTo(name, now, wall);
+      const dig = digOf(question, told, now - client.at, zonesTo);
+      this.#effects.push({ kind: 'dug', request: client.request, dig });
+      return;
+    }
+    this.#countAnswer(outcome);
     const octets = answerOctets(client, told);
     this.#effects.push({ kind: 'answer', query: waiter, octets, ...(keep && { keep }) });
   }
@@ -371,6 +401,8 @@ export class Agent {
         }
         return;
       case 'keepAnchors':
+      case 'keepCache':
+      case 'flushed':
       case 'fetchAnchors':
         this.#effects.push(effect);
         return;
@@ -617,7 +649,8 @@ type Work =
 /** Who waits for an outcome of the gate. */
 type Client =
   | { readonly kind: 'client'; readonly query: ClientQuery; readonly limitOctets: number }
-  | { readonly kind: 'look'; readonly request: number; readonly look: { open: number } };
+  | { readonly kind: 'look'; readonly request: number; readonly look: { open: number } }
+  | { readonly kind: 'dig'; readonly request: number; readonly question: Question; readonly at: Instant };
 
 /** What the kernel's word about an `apply` means. */
 type Batch =

@@ -40,6 +40,7 @@ export class Forwarding {
   readonly asked: Asked[] = [];
   readonly arrived: { readonly id: number; readonly at: number; readonly answer: readonly RRset[] }[] = [];
   readonly resolved = new Map<number, { readonly at: number; readonly resolution: Resolution }>();
+  readonly cacheEffects: Extract<ResolverEffect, { kind: 'flushed' | 'keepCache' }>[] = [];
   readonly released = new Set<number>();
   /** What the resolver said of its trust anchors and the clock. */
   readonly trustEffects: TrustEffect[] = [];
@@ -170,6 +171,10 @@ export class Forwarding {
         return;
       case 'resolved':
         this.resolved.set(effect.id, { at: this.now, resolution: effect.resolution });
+        return;
+      case 'flushed':
+      case 'keepCache':
+        this.cacheEffects.push(effect);
         return;
       case 'keepAnchors':
       case 'fetchAnchors':

@@ -138,11 +138,9 @@ export class Cache {
     for (const key of [keyOf(name, type), keyOf(name, Type.CNAME)]) {
       const kept = this.#entries.get(key)?.kept;
       if (!kept || now >= kept.staleUntil || wall > kept.link.validUntil) continue;
-      if (key !== keyOf(name, type) && kept.link.target === undefined) continue;
-      const { link } = isFresh(kept, now, wall)
-        ? used(kept, now)
-        : { link: { ...kept.link, sets: withTtl(kept.link.sets, staleTtl), authority: [] } };
-      return link;
+      if (kept.link.target === undefined && (kept.link.sets.length === 0 || key !== keyOf(name, type))) continue;
+      if (isFresh(kept, now, wall)) return used(kept, now).link;
+      return { ...kept.link, sets: withTtl(kept.link.sets, staleTtl), authority: [] };
     }
     return undefined;
   }

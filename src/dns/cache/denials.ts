@@ -208,7 +208,14 @@ function proofOf(kept: ZoneDenials, now: Instant, wall: WallSeconds, used: Set<K
       },
     });
   }
-  let hashes = hashesPerAnswer;
+  let left = hashesPerAnswer;
+  const budget = {
+    hash: () => left-- > 0,
+    hashed: (_: string, __: number, hash: () => Uint8Array) => (left-- > 0 ? hash() : undefined),
+    get exhausted(): boolean {
+      return left < 0;
+    },
+  };
   return nsec3ProofFrom(
     kept.zone,
     {
@@ -216,12 +223,7 @@ function proofOf(kept: ZoneDenials, now: Instant, wall: WallSeconds, used: Set<K
       at: (hash) => take(kept.nsec3.at(toLatin1(hash), now, wall)),
       over: (hash) => take(kept.nsec3.over(toLatin1(hash), now, wall)),
     },
-    {
-      hashed: (_id, _iterations, hash) => (hashes-- > 0 ? hash() : undefined),
-      get exhausted() {
-        return hashes < 0;
-      },
-    },
+    budget,
   );
 }
 

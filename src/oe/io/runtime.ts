@@ -5,10 +5,13 @@ import type { HostsFile } from '../../dns/io/hosts.ts';
 import type { Upstreams } from '../../dns/io/upstream.ts';
 import type { Keep } from '../../dns/wire-cache.ts';
 import type { KernelPort } from '../../kernel/port.ts';
+import type { Question } from '../../dns/message.ts';
+import type { Flush } from '../../dns/resolver.ts';
 import { KernelLedger } from '../../kernel/ledger.ts';
 import { instant, wallSeconds, type WallSeconds } from '../../time.ts';
 import { Agent } from '../agent.ts';
 import type { AgentEffect, AgentInput, AgentOptions } from '../agent-types.ts';
+import type { Dig } from '../dig.ts';
 import type { Traffic } from '../explain.ts';
 import type { AnchorStore } from './anchors.ts';
 import type { Log } from './log.ts';
@@ -28,6 +31,8 @@ export interface Edge {
   readonly hosts?: Pick<HostsFile, 'changed'> | undefined;
   /** Where trust anchors are kept, and IANA's list of them; absent: nowhere. */
   readonly anchors?: AnchorStore | undefined;
+  /** Has the cache be there at the next start; absent: it is not kept. */
+  readonly keepCache?: (octets: Uint8Array) => void;
   readonly log: Log;
   /** Seconds that the wall clock of the validator is ahead of the system's. */
   readonly wallOffset: number;
@@ -38,6 +43,8 @@ export class Runtime {
   readonly #edge: Edge;
   readonly #agent: Agent;
   readonly #looks = new Map<number, () => void>();
+  readonly #flushes = new Map<number, (entries: number) => void>();
+  readonly #digs = new Map<number, (dig: Dig) => void>();
   #nextLook = 1;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -69,13 +76,6 @@ export class Runtime {
     });
   }
 
-  /** What went through each SA, under the address of its peer. */
-  async traffic(): Promise<Map<string, Traffic>> {
-    const states = this.#agent.states();
-    const counters = await this.#edge.kernel.query(states.flatMap((s) => [s.inbound, s.outbound]));
-    const traffic = new Map<string, Traffic>();
-    states.forEach(({ peer }, i) => {
-      const before = traffic.get(peer.text) ?? { octetsIn: 0n, octetsOut: 0n };
   /** Asks as a program would, and tells how the answer came about. */
   dig(question: Question, checkingDisabled: boolean): Promise<Dig> {
     const request = this.#nextLook++;
@@ -94,6 +94,13 @@ export class Runtime {
     });
   }
 
+  /** What went through each SA, under the address of its peer. */
+  async traffic(): Promise<Map<string, Traffic>> {
+    const states = this.#agent.states();
+    const counters = await this.#edge.kernel.query(states.flatMap((s) => [s.inbound, s.outbound]));
+    const traffic = new Map<string, Traffic>();
+    states.forEach(({ peer }, i) => {
+      const before = traffic.get(peer.text) ?? { octetsIn: 0n, octetsOut: 0n };
       traffic.set(peer.text, {
         octetsIn: before.octetsIn + (counters[2 * i]?.octets ?? 0n),
         octetsOut: before.octetsOut + (counters[2 * i + 1]?.octets ?? 0n),
@@ -115,7 +122,7 @@ export class Runtime {
   }
 
   input(input: AgentInput): void {
-    if (input.kind === 'query' || input.kind === 'look') {
+    if (input.kind === 'query' || input.kind === 'look' || input.kind === 'dig') {
       const hosts = this.#edge.hosts?.changed();
       if (hosts) this.input({ kind: 'hosts', hosts });
     }
@@ -181,6 +188,13 @@ export class Runtime {
       case 'keyLog':
         keyLog(effect.line);
         return;
+      case 'keepCache':
+        this.#edge.keepCache?.(effect.octets);
+        return;
+      case 'flushed':
+        this.#flushes.get(effect.request)?.(effect.entries);
+        this.#flushes.delete(effect.request);
+        return;
       case 'keepAnchors':
         this.#edge.anchors?.keep(effect.text);
         return;
@@ -197,6 +211,10 @@ export class Runtime {
       case 'looked':
         this.#looks.get(effect.request)?.();
         this.#looks.delete(effect.request);
+        return;
+      case 'dug':
+        this.#digs.get(effect.request)?.(effect.dig);
+        this.#digs.delete(effect.request);
         return;
       case 'stopped':
         this.#stopped?.();
