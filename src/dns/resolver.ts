@@ -149,7 +149,7 @@ export class Resolver {
   handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
     const effects: ResolverEffect[] = [];
     this.#turn = new Turn();
-    this.#trust.tick(this.#asking(now, effects), now, wall, effects);
+    if (this.#trust.tick(this.#asking(now, effects), now, wall, effects)) this.#doubtAll();
     switch (input.kind) {
       case 'lookup':
         this.#lookup(input, now, wall, effects);
@@ -363,6 +363,12 @@ export class Resolver {
   #distrust(zones: readonly NameKey[]): void {
     for (const zone of zones) this.#zones.delete(zone);
     if (zones.length > 0) this.#generation++;
+  }
+
+  /** The clock is not what it was: nothing that was told by it may be told again. */
+  #doubtAll(): void {
+    this.#zones.clear();
+    this.#generation++;
   }
 
   /** Lookups whose turn was over go on, the one that has waited longest first. */

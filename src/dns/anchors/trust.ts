@@ -117,10 +117,11 @@ export class Trust {
     return sentinelRefuses(question, this.#points.tags(rootName));
   }
 
-  /** Asks for what is due. */
-  tick(start: Start, now: Instant, wall: WallSeconds, effects: TrustSink): void {
+  /** Asks for what is due. Gives whether the clock has gone wrong, or right again. */
+  tick(start: Start, now: Instant, wall: WallSeconds, effects: TrustSink): boolean {
     const fault = this.clockFault(wall);
-    if ((fault !== undefined) !== this.#toldFault) {
+    const isOther = (fault !== undefined) !== this.#toldFault;
+    if (isOther) {
       this.#toldFault = fault !== undefined;
       effects.push({
         kind: 'log',
@@ -131,6 +132,7 @@ export class Trust {
     }
     for (const owner of this.#points.due(now, wall))
       this.#probe(owner, undefined, false, start, now, wall, effects);
+    return isOther;
   }
 
   /**
@@ -164,7 +166,8 @@ export class Trust {
       else this.#points.failed(owner, now, wall);
     }
     const isStranger = heard?.kind === 'stranger' && this.#points.isManaged(owner);
-    if (isStranger && owner === rootName) this.#wantFetch(now, effects);
+    if (isStranger && owner === rootName && this.clockFault(wall) === undefined)
+      this.#wantFetch(now, effects);
     if (heard?.kind === 'trusted') this.#signal(owner, start, now);
     if (!heard || heard.changes.length === 0) {
       if (heard?.kind === 'trusted' && this.#points.isManaged(owner)) this.#keepNowAndThen(wall, effects);
