@@ -1,6 +1,7 @@
+import type { HealthNote } from '../health.ts';
 import type { IpAddress } from '../net/address.ts';
 import type { Random } from '../random.ts';
-import { earliest, type Deadline, type Instant } from '../time.ts';
+import { earliest, later, type Deadline, type Instant } from '../time.ts';
 import { Asks, type Heard } from './asks.ts';
 import type { EffectSink, Exchange, Finder, Origin, Server } from './finder.ts';
 import { Forward } from './forward.ts';
@@ -10,7 +11,7 @@ import { rootHints, type Hint } from './recurse/hints.ts';
 import { defaultLimits, type RecursionLimits } from './recurse/limits.ts';
 import type { QnameMinimisation } from './recurse/minimise.ts';
 import { Recursion } from './recurse/recursion.ts';
-import { Type } from './types.ts';
+import { Class, Type } from './types.ts';
 
 /** A zone whose names are asked elsewhere than all others. */
 export interface RoutedZone {
@@ -42,12 +43,18 @@ export interface FindersOptions extends Routes {
   /** Absent: `relaxed`. */
   readonly qnameMinimisation?: QnameMinimisation;
   readonly recursionLimits?: RecursionLimits;
+  /**
+   * Find out how DNSSEC gets through to the upstreams, and iterate where it does not at all; the root must be signed for
+   * that. Absent: no.
+   */
+  readonly probes?: boolean;
 }
 
 /** A question on its way, whichever finder has it now. */
 interface Routed extends Exchange {
   inner: Exchange;
   finder: Finder;
+  readonly payer: object | undefined;
 }
 
 /**
@@ -64,6 +71,11 @@ export class Finders {
   readonly #forwards = new Map<NameKey, Forward>();
   readonly #routed = new Map<Exchange, Routed>();
   readonly #stubs: readonly RoutedZone[];
+  readonly #random: Random;
+  readonly #lastResort: LastResort;
+  readonly #mayResort: boolean;
+  /** Questions that no upstream answers, until it is known whether iteration does. */
+  readonly #stranded = new Set<Routed>();
 
   constructor(options: FindersOptions) {
     const { random } = options;
@@ -77,7 +89,10 @@ export class Finders {
       limits: options.recursionLimits ?? defaultLimits,
       stubs: this.#stubs,
     });
-    this.#upstreams = new Forward(this.#asks, options.upstreams);
+    this.#random = random;
+    this.#upstreams = new Forward(this.#asks, options.upstreams, { random, probes: options.probes ?? false });
+    this.#lastResort = new LastResort(this.#recursion);
+    this.#mayResort = !this.#isRecursive && options.probes === true;
     this.#routeZones(options.zones ?? []);
   }
 
@@ -89,7 +104,8 @@ export class Finders {
   }
 
   get deadline(): Deadline | undefined {
-    return earliest([this.#asks.deadline, ...[...this.#finders()].map((f) => f.deadline)]);
+    const finders = [...this.#finders()].map((f) => f.deadline);
+    return earliest([this.#asks.deadline, this.#lastResort.deadline, ...finders]);
   }
 
   /** Asks `question` on behalf of `payer`, of `avoided` last or not at all where there are others. */
@@ -100,7 +116,7 @@ export class Finders {
     effects: EffectSink,
     payer?: object,
   ): Exchange {
-    const finder = this.#finderFor(question);
+    const finder = this.#finderFor(question, now, effects);
     const inner = finder.start(question, avoided, now, effects, payer);
     const routed: Routed = {
       question,
@@ -108,6 +124,7 @@ export class Finders {
       from: inner.from,
       inner,
       finder,
+      payer,
       get trace(): readonly string[] {
         return this.inner.trace ?? [];
       },
@@ -126,6 +143,7 @@ export class Finders {
   abandon(exchange: Exchange, effects: EffectSink): void {
     const { finder, inner } = exchange as Routed;
     this.#routed.delete(inner);
+    this.#stranded.delete(exchange as Routed);
     finder.abandon(inner, effects);
   }
 
@@ -143,13 +161,27 @@ export class Finders {
   tick(now: Instant, effects: EffectSink): readonly Exchange[] {
     const silent = this.#asks.tick(now, effects).flatMap((heard) => this.#heard(heard, now, effects));
     const due = [...this.#finders()].flatMap((f) => f.tick(now, effects));
-    return [...silent, ...this.#settled(due)];
+    const done = [...silent, ...this.#settled(due, now, effects)];
+    if (this.#lastResort.tick(now, effects)) done.push(...this.#resorted(now, effects));
+    return done;
   }
 
   /** The network says something else than before. What is on its way survives, and goes to the new ones where it must. */
   use({ upstreams, zones = [] }: Routes, now: Instant): void {
     this.#upstreams.use(upstreams, now);
     this.#routeZones([...this.#stubs, ...zones.filter((z) => z.kind === 'forward')], now);
+  }
+
+  /** How it stands with the ways to the upstreams, where that is not as it should be. */
+  notes(now: Instant): HealthNote[] {
+    if (this.#isRecursive) return [];
+    const notes = this.#upstreams.notes(now).map((sentence): HealthNote => ({ level: 'notice', sentence }));
+    if (!this.#isStranded) return notes;
+    const sentence =
+      this.#lastResort.state === 'works'
+        ? 'No upstream is of use: oe asks the root servers itself, and looks again from time to time.'
+        : 'No upstream is of use, and the root servers cannot be asked either. Check the network.';
+    return [...notes, { level: this.#lastResort.state === 'works' ? 'notice' : 'warning', sentence }];
   }
 
   /** This host's addresses are others now: nothing that is sent may tell that it is the same host. */
@@ -163,17 +195,22 @@ export class Finders {
     yield this.#recursion;
   }
 
-  #finderFor({ name, type }: Question): Finder {
+  #finderFor({ name, type }: Question, now: Instant, effects: EffectSink): Finder {
     const at = type === Type.DS ? (parentOf(name) ?? rootName) : name;
     const zone = this.#zones.find((z) => isBelow(at, z.name));
-    return zone?.finder ?? (this.#isRecursive ? this.#recursion : this.#upstreams);
+    if (zone) return zone.finder;
+    if (this.#isRecursive) return this.#recursion;
+    if (!this.#isStranded || this.#lastResort.state !== 'works') return this.#upstreams;
+    this.#upstreams.climb(now, effects);
+    return this.#recursion;
   }
 
   #routeZones(zones: readonly RoutedZone[], now = 0 as Instant): void {
     this.#zones = zones
       .map(({ name, kind, servers }) => {
         if (kind === 'stub') return { name, finder: this.#recursion };
-        const forward = this.#forwards.get(name) ?? new Forward(this.#asks, servers);
+        const forward =
+          this.#forwards.get(name) ?? new Forward(this.#asks, servers, { random: this.#random });
         forward.use(servers, now);
         this.#forwards.set(name, forward);
         return { name, finder: forward };
@@ -185,17 +222,136 @@ export class Finders {
 
   #heard(heard: Heard | undefined, now: Instant, effects: EffectSink): readonly Exchange[] {
     if (!heard) return [];
-    return this.#settled(heard.asked.finder.heard(heard.asked, heard.outcome, now, effects));
+    return this.#settled(heard.asked.finder.heard(heard.asked, heard.outcome, now, effects), now, effects);
   }
 
-  #settled(inners: readonly Exchange[]): Exchange[] {
-    return inners.flatMap((inner) => {
+  /** No upstream is of use, and it is ours to ask others. */
+  get #isStranded(): boolean {
+    return this.#mayResort && this.#upstreams.state !== 'works';
+  }
+
+  #settled(inners: readonly Exchange[], now: Instant, effects: EffectSink): Exchange[] {
+    const done: Exchange[] = [];
+    let hasTried = false;
+    for (const inner of inners) {
+      hasTried ||= this.#lastResort.heard(inner, now);
       const routed = this.#routed.get(inner);
-      if (!routed) return [];
+      if (!routed) continue;
       this.#routed.delete(inner);
-      routed.reply = inner.reply;
-      routed.from = inner.from;
-      return [routed];
+      const isLost = inner.reply?.kind === 'failure' && routed.finder === this.#upstreams;
+      if (isLost && this.#isStranded && this.#lastResort.state !== 'fails') this.#stranded.add(routed);
+      else done.push(this.#done(routed));
+    }
+    if (!this.#mayResort) return done;
+    if (!this.#isStranded) this.#lastResort.forget(effects);
+    else if (this.#lastResort.isDue(now)) this.#lastResort.try(now, effects);
+    if (hasTried || this.#stranded.size > 0) done.push(...this.#resorted(now, effects));
+    return done;
+  }
+
+  /** Hands what no upstream answers to iteration, or gives it up, as soon as it is known whether that works. */
+  #resorted(now: Instant, effects: EffectSink): Exchange[] {
+    const { state, why } = this.#lastResort;
+    if (state === 'trying') return [];
+    const stranded = [...this.#stranded];
+    this.#stranded.clear();
+    if (state !== 'works') {
+      return stranded.map((routed) => {
+        const { reply } = routed.inner;
+        const tried = why === undefined ? '' : `; asking the root servers: ${why}`;
+        const told = reply?.kind === 'failure' ? { ...reply, why: `${reply.why}${tried}` } : reply;
+        return this.#done(routed, told);
+      });
+    }
+    for (const routed of [...this.#routed.values()]) {
+      if (routed.finder !== this.#upstreams) continue;
+      this.#routed.delete(routed.inner);
+      routed.finder.abandon(routed.inner, effects);
+      stranded.push(routed);
+    }
+    return stranded.flatMap((routed) => {
+      routed.finder = this.#recursion;
+      routed.inner = this.#recursion.start(routed.question, undefined, now, effects, routed.payer);
+      if (routed.inner.reply) return [this.#done(routed)];
+      this.#routed.set(routed.inner, routed);
+      return [];
     });
   }
+
+  #done(routed: Routed, reply = routed.inner.reply): Exchange {
+    routed.reply = reply;
+    routed.from = routed.inner.from;
+    return routed;
+  }
 }
+
+/** Whether iteration from the root works here: tried when no upstream is of use, and forgotten when one is again. */
+class LastResort {
+  readonly #recursion: Recursion;
+  state: 'unknown' | 'trying' | 'works' | 'fails' = 'unknown';
+  /** Why it fails: a clause. */
+  why: string | undefined;
+  #attempt: Exchange | undefined;
+  #until: Instant = 0 as Instant;
+  #restMs = firstRestMs;
+
+  constructor(recursion: Recursion) {
+    this.#recursion = recursion;
+  }
+
+  get deadline(): Deadline | undefined {
+    return this.#attempt && { at: this.#until, why: 'end of an attempt to iterate' };
+  }
+
+  isDue(now: Instant): boolean {
+    return this.state === 'unknown' || (this.state === 'fails' && now >= this.#until);
+  }
+
+  try(now: Instant, effects: EffectSink): void {
+    this.state = 'trying';
+    this.#until = later(now, attemptMs);
+    const question = { name: rootName, type: Type.DNSKEY, class: Class.IN };
+    this.#attempt = this.#recursion.start(question, undefined, now, effects);
+    this.heard(this.#attempt, now);
+  }
+
+  /** Whether it is known now. */
+  heard(exchange: Exchange, now: Instant): boolean {
+    if (exchange !== this.#attempt || !exchange.reply) return false;
+    const { reply } = exchange;
+    const isSigned = reply.kind === 'message' && reply.answer.some((s) => s.signatures.length > 0);
+    if (isSigned) this.#know('works', undefined, now);
+    else
+      this.#know('fails', reply.kind === 'failure' ? reply.why : 'the keys of the root come unsigned', now);
+    return true;
+  }
+
+  /** Ends an attempt that takes too long; whether it did. */
+  tick(now: Instant, effects: EffectSink): boolean {
+    if (!this.#attempt || now < this.#until) return false;
+    this.#recursion.abandon(this.#attempt, effects);
+    this.#know('fails', 'no reply', now);
+    return true;
+  }
+
+  forget(effects: EffectSink): void {
+    if (this.#attempt) this.#recursion.abandon(this.#attempt, effects);
+    this.#attempt = undefined;
+    this.state = 'unknown';
+    this.why = undefined;
+    this.#restMs = firstRestMs;
+  }
+
+  #know(state: 'works' | 'fails', why: string | undefined, now: Instant): void {
+    this.#attempt = undefined;
+    this.state = state;
+    this.why = why;
+    this.#until = later(now, this.#restMs);
+    this.#restMs = Math.min(longestRestMs, this.#restMs * 2);
+  }
+}
+
+/** Milliseconds for an attempt to get the root's keys from the root. */
+const attemptMs = 3000;
+/** Milliseconds from one failed attempt to the next: at first, and at most. */
+const [firstRestMs, longestRestMs] = [30_000, 600_000];

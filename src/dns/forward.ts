@@ -1,20 +1,12 @@
+import type { Random } from '../random.ts';
 import { later, type Deadline, type Instant } from '../time.ts';
 import type { Reply } from './dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome, Server } from './finder.ts';
 import { rrsetsOf, type Message, type Question } from './message.ts';
 import { nameText } from './name.ts';
+import { explain, Ladder, noteOn, stripsDnssec, type Rung, type Upstream } from './ladder.ts';
 import { formatServer } from './server-text.ts';
-import { serverText } from './servers.ts';
-import { Ede, EdnsOption, Rcode, rcodeName, typeName } from './types.ts';
-
-/** A resolver that we forward to. */
-interface Upstream extends Origin {
-  readonly server: Server;
-  /** Questions in a row that went unanswered. */
-  silences: number;
-  /** Until then others go first. */
-  shunnedUntil: Instant;
-}
+import { Ede, EdnsOption, Rcode, rcodeName, Type, typeName } from './types.ts';
 
 /** Why a reply is no answer. */
 interface Refusal {
@@ -24,7 +16,7 @@ interface Refusal {
 
 interface Live extends Exchange {
   order: readonly Upstream[];
-  readonly open: Map<Asked, Upstream>;
+  readonly open: Map<Asked, { readonly upstream: Upstream; readonly rung: Rung }>;
   readonly giveUpAt: Instant;
   sent: number;
   nextAt: Instant;
@@ -32,6 +24,10 @@ interface Live extends Exchange {
   last: { readonly asked: Asked; readonly upstream: Upstream; readonly at: Instant } | undefined;
   /** Upstreams that answered, but not with what was asked for, and how. */
   readonly refusals: Map<Upstream, Refusal>;
+  /** Who gave bogus data before. */
+  readonly avoided: Origin | undefined;
+  /** Nobody is asked before it is known how an upstream can be reached. */
+  isHeld: boolean;
 }
 
 /** Silences in a row after which others go first, and for how long, ms. */
@@ -46,26 +42,27 @@ const exchangeMs = 9000;
 /**
  * Asks other resolvers. A question goes to the first of them that is not known to be silent, and to the next when its
  * reply is late or no answer; what comes late still counts. Those that did not answer twice are asked last for a while.
+ * How an upstream is reached is the business of {@link Ladder}: a question that nobody else can answer is held while
+ * that is being found out.
  */
 export class Forward implements Finder {
   readonly #door: AskDoor;
+  readonly #ladder: Ladder;
   #upstreams: readonly Upstream[];
   readonly #asked = new Map<Asked, Live>();
   readonly #live = new Set<Live>();
+  /** Ways that gave replies without any signature, though somebody wanted one. */
+  readonly #doubted = new WeakSet<Origin>();
   #retransmitted = 0;
 
-  constructor(door: AskDoor, servers: readonly Server[]) {
+  constructor(door: AskDoor, servers: readonly Server[], { random, probes = false }: ForwardOptions) {
     this.#door = door;
-    this.#upstreams = servers.map(upstreamOf);
-  }
-
-  /** Nothing is on its way. */
-  get isIdle(): boolean {
-    return this.#live.size === 0;
+    this.#ladder = new Ladder(door, this, random, probes);
+    this.#upstreams = servers.map((s) => this.#ladder.upstream(s));
   }
 
   get stats(): Readonly<Record<string, number>> {
-    return { retransmitted: this.#retransmitted, asking: this.#live.size };
+    return { retransmitted: this.#retransmitted, asking: this.#live.size, probed: this.#ladder.probed };
   }
 
   get deadline(): Deadline | undefined {
@@ -74,20 +71,44 @@ export class Forward implements Finder {
     return at === undefined ? undefined : { at, why: 'retransmission to an upstream resolver' };
   }
 
+  /** Nothing is on its way. */
+  get isIdle(): boolean {
+    return this.#live.size === 0;
+  }
+
+  /** Whether anybody can be asked: `damaged` where all that answer pass no DNSSEC. */
+  get state(): Upstream['state'] {
+    if (this.#upstreams.length === 0 || this.#upstreams.some((u) => u.state === 'works')) return 'works';
+    return this.#upstreams.some((u) => u.state === 'damaged') ? 'damaged' : 'absent';
+  }
+
+  /** Why {@link state} is what it is, as a clause. */
+  get trouble(): string {
+    return this.#upstreams.map(explain).join('; ');
+  }
+
+  /** How the upstreams are reached, where that is not as it should be. */
+  notes(now: Instant): string[] {
+    return this.#upstreams.flatMap((u) => noteOn(u, now) ?? []);
+  }
+
   start(question: Question, avoided: Origin | undefined, now: Instant, effects: EffectSink): Exchange {
-    const all = this.#order(now);
-    const others = all.filter((u) => u !== avoided);
+    this.#climb(now, effects);
+    const doubtful = this.#upstreams.find((u) => avoided !== undefined && u.current === avoided);
+    if (doubtful && this.#doubted.has(doubtful.current)) this.#ladder.suspect(doubtful, now, effects);
     const live: Live = {
       question,
       reply: undefined,
       from: undefined,
-      order: others.length > 0 ? others : all,
+      order: this.#orderWithout(avoided, now),
       open: new Map(),
       giveUpAt: later(now, exchangeMs),
       sent: 0,
       nextAt: now,
       last: undefined,
       refusals: new Map(),
+      avoided,
+      isHeld: false,
     };
     this.#live.add(live);
     this.#sendNext(live, now, effects);
@@ -95,33 +116,45 @@ export class Forward implements Finder {
   }
 
   hasOther(exchange: Exchange, now: Instant): boolean {
-    return this.#order(now).some((u) => u !== exchange.from);
+    const from = this.#upstreams.find((u) => u.current === exchange.from);
+    if (this.#usable(now).some((u) => u !== from)) return true;
+    if (!from || !isWithoutSignatures(exchange.reply) || !this.#ladder.isDoubtful(from, now)) return false;
+    this.#doubted.add(from.current);
+    return true;
   }
 
   abandon(exchange: Exchange, effects: EffectSink): void {
     for (const live of this.#live) if (live === exchange) this.#close(live, effects);
   }
 
+  /** Sees whether a better way leads to the upstreams again. */
+  climb(now: Instant, effects: EffectSink): void {
+    this.#climb(now, effects);
+  }
+
   /** Others are to be asked from now on. What is under way to one of the former is sent to the new ones as well. */
   use(servers: readonly Server[], now: Instant): void {
     const former = new Map(this.#upstreams.map((u) => [formatServer(u.server), u]));
-    const upstreams = servers.map((s) => former.get(formatServer(s)) ?? upstreamOf(s));
+    const upstreams = servers.map((s) => former.get(formatServer(s)) ?? this.#ladder.upstream(s));
     if (sameItems(upstreams, this.#upstreams)) return;
     this.#upstreams = upstreams;
     for (const live of this.#live) {
-      live.order = this.#order(now);
+      live.order = this.#orderWithout(live.avoided, now);
       live.last = undefined;
+      live.isHeld = false;
       live.nextAt = now;
     }
   }
 
   heard(asked: Asked, outcome: Outcome, now: Instant, effects: EffectSink): readonly Exchange[] {
+    const probe = this.#ladder.heard(asked, outcome, now, effects);
+    if (probe) return probe.settled ? this.#settled(probe.settled, now, effects) : [];
     const live = this.#asked.get(asked);
-    const upstream = live?.open.get(asked);
-    if (!live || !upstream) return [];
+    const open = live?.open.get(asked);
+    if (!live || !open) return [];
     this.#asked.delete(asked);
     live.open.delete(asked);
-    const done = this.#outcome(live, upstream, outcome, now, effects);
+    const done = this.#outcome(live, open, outcome, now, effects);
     return done ? [done] : [];
   }
 
@@ -135,11 +168,11 @@ export class Forward implements Finder {
         continue;
       }
       const silent = live.last?.upstream;
-      if (silent && !live.refusals.has(silent)) this.#silent(silent, now);
+      if (silent && !live.refusals.has(silent)) this.#silent(silent, now, effects);
       if (live.sent < maxSent && now < live.giveUpAt) {
         this.#retransmitted++;
         this.#sendNext(live, now, effects);
-      } else if (now >= live.giveUpAt || live.open.size === 0) {
+      } else if (now >= live.giveUpAt || (live.open.size === 0 && !live.isHeld)) {
         given.push(this.#finish(live, silenceOf(live), undefined, effects));
       } else {
         live.nextAt = live.giveUpAt;
@@ -148,28 +181,40 @@ export class Forward implements Finder {
     return given;
   }
 
-  /** Those that answer, in the configured order, before those that have been silent. */
-  #order(now: Instant): Upstream[] {
-    const shunned = (u: Upstream): boolean => u.silences >= silencesShunned && now < u.shunnedUntil;
-    return [...this.#upstreams.filter((u) => !shunned(u)), ...this.#upstreams.filter(shunned)];
+  #climb(now: Instant, effects: EffectSink): void {
+    for (const upstream of this.#upstreams) this.#ladder.climb(upstream, now, effects);
   }
 
-  #silent(upstream: Upstream, now: Instant): void {
+  /** Those that pass DNSSEC on as far as is known; those that answer, in the configured order, first. */
+  #usable(now: Instant): Upstream[] {
+    const all = this.#upstreams.filter((u) => u.state !== 'damaged');
+    const shunned = (u: Upstream): boolean =>
+      u.state === 'absent' || (u.silences >= silencesShunned && now < u.shunnedUntil);
+    return [...all.filter((u) => !shunned(u)), ...all.filter(shunned)];
+  }
+
+  #orderWithout(avoided: Origin | undefined, now: Instant): Upstream[] {
+    const all = this.#usable(now);
+    const others = all.filter((u) => u.current !== avoided);
+    return others.length > 0 ? others : all;
+  }
+
+  #silent(upstream: Upstream, now: Instant, effects: EffectSink): void {
     upstream.silences++;
     upstream.shunnedUntil = later(now, shunnedMs);
+    if (upstream.silences >= silencesShunned) this.#ladder.suspect(upstream, now, effects);
   }
 
   /** A question that went over to TCP has more time than UDP would take. */
   #lateAt({ last, open }: Live): Instant | undefined {
-    if (!last || !open.has(last.asked) || last.asked.transport === last.upstream.server.transport)
-      return undefined;
-    const over = { ...last.upstream.server, transport: last.asked.transport };
-    return later(last.at, this.#door.waitMs(over, true));
+    const rung = last && open.get(last.asked)?.rung;
+    if (!last || !rung || last.asked.transport === rung.server.transport) return undefined;
+    return later(last.at, this.#door.waitMs({ ...rung.server, transport: last.asked.transport }, true));
   }
 
   #outcome(
     live: Live,
-    upstream: Upstream,
+    { upstream, rung }: { readonly upstream: Upstream; readonly rung: Rung },
     outcome: Outcome,
     now: Instant,
     effects: EffectSink,
@@ -178,13 +223,15 @@ export class Forward implements Finder {
       case 'silent':
         return undefined; // Its own wait is longer than that of the exchange, which gives up on the way.
       case 'failed':
-        this.#silent(upstream, now);
+        this.#silent(upstream, now, effects);
+        this.#ladder.suspect(upstream, now, effects);
         return this.#refused(live, upstream, { ede: Ede.NETWORK_ERROR, why: outcome.why }, now, effects);
       case 'reply': {
         upstream.silences = 0;
-        const reply = replyOf(outcome.message, upstream);
-        if (reply.kind === 'failure') return this.#refused(live, upstream, reply, now, effects);
-        return this.#finish(live, reply, upstream, effects);
+        const reply = replyOf(outcome.message, rung);
+        if (reply.kind === 'message') return this.#finish(live, reply, rung, effects);
+        if (reply.ede === Ede.DNSSEC_INDETERMINATE) this.#ladder.suspect(upstream, now, effects);
+        return this.#refused(live, upstream, reply, now, effects);
       }
       default:
         return outcome satisfies never;
@@ -203,43 +250,107 @@ export class Forward implements Finder {
       if (live.open.size === 0 && live.sent < maxSent) this.#sendNext(live, now, effects);
       return undefined;
     }
-    return this.#finish(live, { kind: 'failure', ede: refusal.ede, why: refusal.why }, upstream, effects);
+    // Perhaps there is another way to one of them.
+    if (live.order.some((u) => u.probing)) return this.#hold(live);
+    return this.#finish(live, { kind: 'failure', ede: refusal.ede, why: refusal.why }, undefined, effects);
+  }
+
+  #hold(live: Live): undefined {
+    live.isHeld = true;
+    live.last = undefined;
+    live.nextAt = live.giveUpAt;
+  }
+
+  /** It is known how the upstream can be reached, or that it cannot. */
+  #settled(upstream: Upstream, now: Instant, effects: EffectSink): Exchange[] {
+    const done: Exchange[] = [];
+    for (const live of [...this.#live]) {
+      const asked = [...live.open].filter(([, o]) => o.upstream === upstream);
+      if (upstream.state === 'works') {
+        const isMoved = asked.some(([, o]) => o.rung !== upstream.current);
+        if (!live.isHeld && !isMoved) continue;
+        live.refusals.delete(upstream);
+        live.isHeld = false;
+        this.#send(live, upstream, now, effects);
+        continue;
+      }
+      // What it still answers would prove nothing.
+      if (upstream.state === 'damaged') for (const [ask] of asked) this.#cancel(live, ask, effects);
+      if (live.open.size > 0) continue;
+      live.isHeld = false;
+      live.order = this.#orderWithout(live.avoided, now);
+      if (live.order.some((u) => !live.refusals.has(u))) this.#sendNext(live, now, effects);
+      else if (this.#upstreams.some((u) => u.probing)) this.#hold(live);
+      else done.push(this.#finish(live, this.#troubleOf(live), undefined, effects));
+    }
+    return done;
+  }
+
+  #troubleOf(live: Live): Reply {
+    const [refusal] = live.refusals.values();
+    const isDamaged = this.state === 'damaged';
+    if (refusal && !isDamaged) return { kind: 'failure', ede: refusal.ede, why: refusal.why };
+    if (!isDamaged) return { kind: 'failure', ede: Ede.NO_REACHABLE_AUTHORITY, why: this.trouble };
+    return { kind: 'failure', ...this.#damage() };
+  }
+
+  #damage(): Refusal {
+    const isStripped = this.#upstreams.some((u) => u.rungs.some((r) => r.why === stripsDnssec));
+    return { ede: isStripped ? Ede.RRSIGS_MISSING : Ede.DNSSEC_INDETERMINATE, why: this.trouble };
   }
 
   #sendNext(live: Live, now: Instant, effects: EffectSink): void {
-    const willing = live.order.filter((u) => !live.refusals.has(u));
-    const upstream = willing[live.sent % willing.length];
-    if (!upstream) {
-      live.nextAt = now;
-      live.sent = maxSent;
+    const willing = live.order.filter((u) => !live.refusals.has(u) && u.state !== 'damaged');
+    const open = willing.filter(
+      (u) => !(u.probing && this.#doubted.has(u.current) && live.avoided === u.current),
+    );
+    const upstream = open[live.sent % open.length];
+    if (upstream) {
+      this.#send(live, upstream, now, effects);
+      const round = Math.floor((live.sent - 1) / open.length);
+      const waitMs = this.#door.waitMs(upstream.current.server, true);
+      live.nextAt = earlier(later(now, waitMs * 2 ** round), live.giveUpAt);
       return;
     }
+    if (this.#upstreams.some((u) => u.probing)) {
+      this.#hold(live);
+      return;
+    }
+    const [damaged] = this.#upstreams.filter((u) => u.state === 'damaged');
+    if (damaged && live.open.size === 0 && live.refusals.size === 0)
+      live.refusals.set(damaged, this.#damage());
+    live.nextAt = now;
+    live.sent = maxSent;
+  }
+
+  #send(live: Live, upstream: Upstream, now: Instant, effects: EffectSink): void {
     live.sent++;
-    const { question } = live;
-    const { server } = upstream;
+    const rung = upstream.current;
     const patienceMs = live.giveUpAt - now;
+    const { question } = live;
     const asked = this.#door.ask(
-      { question, server, toResolver: true, finder: this, patienceMs },
+      { question, server: rung.server, toResolver: true, finder: this, patienceMs },
       now,
       effects,
     );
     this.#asked.set(asked, live);
-    live.open.set(asked, upstream);
+    live.open.set(asked, { upstream, rung });
     live.last = { asked, upstream, at: now };
-    const round = Math.floor((live.sent - 1) / willing.length);
-    live.nextAt = earlier(later(now, this.#door.waitMs(server, true) * 2 ** round), live.giveUpAt);
+    live.nextAt = earlier(later(now, this.#door.waitMs(rung.server, true)), live.giveUpAt);
   }
 
   #close(live: Live, effects: EffectSink): void {
     this.#live.delete(live);
-    for (const asked of live.open.keys()) {
-      this.#asked.delete(asked);
-      this.#door.cancel(asked, effects);
-    }
-    live.open.clear();
+    for (const asked of live.open.keys()) this.#cancel(live, asked, effects);
   }
 
-  #finish(live: Live, reply: Reply, from: Upstream | undefined, effects: EffectSink): Exchange {
+  #cancel(live: Live, asked: Asked, effects: EffectSink): void {
+    live.open.delete(asked);
+    this.#asked.delete(asked);
+    this.#door.cancel(asked, effects);
+  }
+
+  #finish(live: Live, reply: Reply, from: Origin | undefined, effects: EffectSink): Exchange {
     live.reply = reply;
     live.from = from;
     this.#close(live, effects);
@@ -247,8 +358,18 @@ export class Forward implements Finder {
   }
 }
 
-function upstreamOf(server: Server): Upstream {
-  return { server, text: serverText(server), silences: 0, shunnedUntil: 0 as Instant };
+/** What a {@link Forward} is made from, besides its servers. */
+export interface ForwardOptions {
+  readonly random: Random;
+  /** Find out how DNSSEC gets through to the servers; the root must be signed for that. Absent: no. */
+  readonly probes?: boolean;
+}
+
+/** As a resolver gives it that strips signatures; or the name is in a zone that has none. */
+function isWithoutSignatures(reply: Reply | undefined): boolean {
+  if (reply?.kind !== 'message') return false;
+  const sets = [...reply.answer, ...reply.authority];
+  return !sets.some((s) => s.type === Type.RRSIG || s.signatures.length > 0);
 }
 
 function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
@@ -258,7 +379,7 @@ function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
 function silenceOf(live: Live): Reply {
   const [refusal] = live.refusals.values();
   if (refusal) return { kind: 'failure', ede: refusal.ede, why: refusal.why };
-  const who = live.order.map((u) => u.text).join(', ');
+  const who = live.order.map((u) => u.current.text).join(', ');
   const why = live.order.length === 0 ? 'there is no upstream resolver' : `no reply from ${who}`;
   return { kind: 'failure', ede: Ede.NO_REACHABLE_AUTHORITY, why };
 }

@@ -273,8 +273,11 @@ test('upstreams that do not know EDNS, or strip signatures, are named', () => {
     authority: m.authority.filter((r) => r.type !== Type.RRSIG),
   }));
   const stripped = new Forwarding(world.anchors(), stripping).ask('www.example.org');
-  expect(stripped).toMatchObject({ ...servfail, verdict: { status: 'bogus', ede: Ede.RRSIGS_MISSING } });
-  expect(stripped.ede?.text).toContain('192.0.2.1:53 may not pass DNSSEC on');
+  expect(stripped).toMatchObject({
+    ...servfail,
+    verdict: { status: 'indeterminate', ede: Ede.RRSIGS_MISSING },
+  });
+  expect(stripped.ede?.text).toContain('192.0.2.1:53 strips DNSSEC');
 });
 
 test('a truncated reply is fetched again over TCP', () => {
@@ -412,10 +415,9 @@ test('no single missing, spoiled or stripped RRset makes a secure name come out 
       without(name, type, (r) => r.type === Type.RRSIG),
       changing(name, type, (m) => ({ ...m, rcode: Rcode.NXDOMAIN, answer: [], authority: [] })),
     ]) {
-      expect(before(exampleWorld().tamper(drop)).ask('www.example.org')).toMatchObject({
-        ...servfail,
-        verdict: { status: 'bogus' },
-      });
+      const resolution = before(exampleWorld().tamper(drop)).ask('www.example.org');
+      expect(resolution).toMatchObject(servfail);
+      expect(['bogus', 'indeterminate']).toContain(resolution.verdict.status);
     }
   }
 });
