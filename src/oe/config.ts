@@ -17,6 +17,8 @@ export interface Config {
     readonly allow: readonly Prefix[];
     /** Answers over UDP per second for one client of `allow`; 0: no limit. */
     readonly rateLimit: number;
+    /** How datagrams of clients are taken: in batches by a thread of their own where that can be, or through Node. */
+    readonly front: 'auto' | 'plain';
     /** Answer questions for ANY with next to nothing (RFC 8482). */
     readonly minimalAny: boolean;
     /**
@@ -109,6 +111,7 @@ export const defaultConfig: Config = {
     ],
     allow: [],
     rateLimit: 500,
+    front: 'auto',
     minimalAny: true,
     dns64: 'auto',
     mode: 'forward',

@@ -59,6 +59,7 @@ test('everything that can be set is read', () => {
 listen = ["198.18.1.2", "[2001:2::1]:5353"]
 allow = ["198.18.0.0/15", "2001:2::5"]
 rate-limit = 50
+front = "plain"
 minimal-any = false
 dns64 = "64:ff9b::/96"
 upstreams = ["198.18.9.9"]
@@ -90,6 +91,7 @@ level = "debug"
   expect(config.dns.listen.map(formatEndpoint)).toEqual(['198.18.1.2:53', '[2001:2::1]:5353']);
   expect(config.dns.allow.map(formatPrefix)).toEqual(['198.18.0.0/15', '2001:2::5/128']);
   expect(config.dns.rateLimit).toBe(50);
+  expect(config.dns.front).toBe('plain');
   expect(config.dns.minimalAny).toBe(false);
   expect(typeof config.dns.dns64 === 'object' && formatPrefix(config.dns.dns64)).toBe('64:ff9b::/96');
   expect(config.dns.upstreams?.map(formatServer)).toEqual(['198.18.9.9:53']);

@@ -140,6 +140,7 @@ const Schema = v.object({
       listen: v.optional(v.array(EndpointText)),
       allow: v.optional(v.array(PrefixText)),
       'rate-limit': v.optional(Rate),
+      front: v.optional(v.picklist(['auto', 'plain'])),
       'minimal-any': v.optional(v.boolean()),
       dns64: v.optional(Dns64),
       mode: v.optional(v.picklist(['forward', 'recurse'])),
@@ -224,6 +225,7 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
     'allow = ["192.0.2.0/24", "2001:db8::/64"]',
   ],
   'dns.rate-limit': ['a whole number of answers per second, 0 for no limit', 'rate-limit = 500'],
+  'dns.front': ['auto or plain', 'front = "auto"'],
   'dns.minimal-any': ['true or false', 'minimal-any = false'],
   'dns.dns64': [
     'auto, off or an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits',
@@ -445,6 +447,7 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
     dns: {
       listen: endpoints(read.dns?.listen) ?? base.dns.listen,
       allow: read.dns?.allow?.flatMap((t) => parsePrefix(t) ?? []) ?? base.dns.allow,
+      front: read.dns?.front ?? base.dns.front,
       minimalAny: read.dns?.['minimal-any'] ?? base.dns.minimalAny,
       dns64: dns64Of(read.dns?.dns64) ?? base.dns.dns64,
       rateLimit: read.dns?.['rate-limit'] ?? base.dns.rateLimit,

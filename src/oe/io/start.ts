@@ -119,6 +119,7 @@ async function start(
     dns.listen,
     (query, octets, limitOctets) => agent.runtime?.input({ kind: 'query', query, octets, limitOctets }),
     {
+      front: dns.front,
       clients: { allow: dns.allow, rateLimit: dns.rateLimit },
       seed: randomU32(systemRandom),
       warn: (why) => {
