@@ -1,6 +1,7 @@
 import { randomU32, type Random } from '../random.ts';
 import { later, type Deadline, type Instant } from '../time.ts';
 import { sameOctets } from '../wire/octets.ts';
+import { ipv4onlyName } from './dns64.ts';
 import type { AskDoor, AskRequest, Asked, EffectSink, Outcome, Server, Transport } from './finder.ts';
 import { decodeMessage, encodeMessage, type EdnsOptionData, type Message, type Question } from './message.ts';
 import {
@@ -14,7 +15,7 @@ import {
   waitOverMs,
   type ServerState,
 } from './servers.ts';
-import { Class, EdnsOption, Rcode } from './types.ts';
+import { Class, EdnsOption, Rcode, Type } from './types.ts';
 
 /** An {@link Asked} and what became of it. */
 export interface Heard {
@@ -295,6 +296,8 @@ export class Asks implements AskDoor {
     // RFC 7828 §3.2.1: empty, an invitation to say how long. Over HTTPS the connection is HTTP's.
     if (transport === 'tcp' || transport === 'tls')
       options.push({ code: EdnsOption.TCP_KEEPALIVE, data: new Uint8Array() });
+    // Of this one name a resolver is to say what it makes up itself (RFC 7050 §3.1, RFC 6147 §5.5).
+    const isProbe = question.name === ipv4onlyName && question.type === Type.AAAA;
     const query: Message = {
       // RFC 8484 §4.1: one id for all, so that equal questions are equal to a cache.
       id: transport === 'https' ? 0 : randomU32(this.#random) & 0xffff,
@@ -305,7 +308,7 @@ export class Asks implements AskDoor {
       recursionDesired: toResolver,
       recursionAvailable: false,
       authenticData: false,
-      checkingDisabled: toResolver,
+      checkingDisabled: toResolver && !isProbe,
       rcode: Rcode.NOERROR,
       questions: [question],
       answer: [],
@@ -313,7 +316,7 @@ export class Asks implements AskDoor {
       additional: [],
     };
     if (asked.plain) return this.#withRandomCase(asked, encodeMessage(query));
-    const edns = { version: 0, udpSize, dnssecOk: true, options };
+    const edns = { version: 0, udpSize, dnssecOk: !isProbe, options };
     const octets = encodeMessage({ ...query, edns });
     if (transport === 'udp') return this.#withRandomCase(asked, octets);
     return transport === 'tcp' ? octets : padded({ ...query, edns }, octets.length);

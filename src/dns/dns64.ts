@@ -1,5 +1,9 @@
 import { addressOf, type IpAddress } from '../net/address.ts';
 import { parsePrefix, prefixContains, type Prefix } from '../net/prefix.ts';
+import { nameOf, rootName } from './name.ts';
+
+/** A name that has only IPv4 addresses: what else is said of it tells the prefix of a translator (RFC 7050 §2.2). */
+export const ipv4onlyName = nameOf('ipv4only.arpa') ?? rootName;
 
 /** Reads a NAT64 prefix: IPv6, of one of the lengths of RFC 6052 §2.2. */
 export function nat64Prefix(text: string): Prefix | undefined {

@@ -11,6 +11,7 @@ import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } fro
 import type { HealthNote } from '../health.ts';
 import type { LogEvent } from '../log.ts';
 import type { IpAddress } from '../net/address.ts';
+import type { Prefix } from '../net/prefix.ts';
 import type { Dig } from './dig.ts';
 import type { Gate } from './gate.ts';
 import type { Moment, Peer } from './peer.ts';
@@ -37,6 +38,8 @@ export interface AgentOptions extends FindersOptions {
   readonly privateBudgetMs: number;
   /** Answer questions for ANY with next to nothing (RFC 8482); absent: yes. */
   readonly minimalAny?: boolean;
+  /** The prefix of a NAT64 translator (RFC 6147), or how it is found; absent: no address is made. */
+  readonly dns64?: 'auto' | 'off' | Prefix;
 }
 
 export type AgentInput =

@@ -5,6 +5,7 @@ import { localAnswer, type LocalAnswer } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
 import { serverAddresses, type Routes } from '../dns/finders.ts';
 import type { NameKey } from '../dns/name.ts';
+import { Nat64 } from '../dns/nat64.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
 import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
@@ -42,6 +43,7 @@ export class Agent {
   readonly #peers: Peers;
   readonly #gate: Gate;
   readonly #peerKeys: PeerKeys;
+  readonly #nat64: Nat64;
   #locals: readonly IpAddress[];
   #routes: Routes;
   #hosts: Hosts = noHosts;
@@ -82,10 +84,20 @@ export class Agent {
     );
     this.#gate = new Gate(
       {
-        lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
-        cancel: (id) => this.#work.push({ to: 'resolver', input: { kind: 'cancel', id } }),
+        lookup: (question, checkingDisabled) => {
+          const id = this.#lookup(question, checkingDisabled);
+          this.#nat64.began(id, question, checkingDisabled);
+          return id;
+        },
+        cancel: (id) => {
+          this.#nat64.cancelled(id);
+          this.#work.push({ to: 'resolver', input: { kind: 'cancel', id } });
+        },
         local: (question) => this.#local(question),
-        cached: (question, cd) => this.#resolver.cached(question, cd, this.#at.now, this.#at.wall),
+        cached: (question, cd) => {
+          const known = this.#resolver.cached(question, cd, this.#at.now, this.#at.wall);
+          return known && this.#nat64.hasToMake(question, cd, known) ? undefined : known;
+        },
         knownInsecure: (name) => this.#resolver.knownInsecure(name, this.#at.now, this.#at.wall),
         block: (address) => {
           this.#block(address);
@@ -106,6 +118,12 @@ export class Agent {
         unavailable: (address) => this.#unavailable(address),
       },
     );
+    this.#nat64 = new Nat64(options.dns64 ?? 'off', options.locals, {
+      lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
+      resolved: (id, resolution) => {
+        this.#gate.resolved(id, resolution, this.#at);
+      },
+    });
     this.#peerKeys = new PeerKeys({
       lookup: (question) => this.#lookup(question, false),
       answer: (query, peer, keys, why) => {
@@ -144,7 +162,7 @@ export class Agent {
         negotiationsOpen: this.#peers.attemptCount,
         ...this.#resolver.stats,
       },
-      notes: this.#resolver.notes(this.#at.wall),
+      notes: [...this.#resolver.notes(this.#at.wall, this.#at.now), ...this.#nat64.notes],
     };
   }
 
@@ -210,11 +228,13 @@ export class Agent {
         return;
       case 'upstreams':
         this.#routes = input.routes;
+        this.#nat64.moved(this.#locals);
         this.#work.push({ to: 'resolver', input });
         this.#applyRules({ what: 'other' });
         return;
       case 'locals':
         this.#locals = input.addresses;
+        this.#nat64.moved(input.addresses);
         this.#forget();
         this.#work.push({ to: 'resolver', input: { kind: 'moved' } });
         this.#applyRules({ what: 'other' });
@@ -397,7 +417,8 @@ export class Agent {
         return;
       case 'resolved':
         if (!this.#peerKeys.resolved(effect.id, effect.resolution)) {
-          this.#gate.resolved(effect.id, effect.resolution, this.#at);
+          const told = this.#nat64.resolved(effect.id, effect.resolution, this.#at.now);
+          if (told) this.#gate.resolved(effect.id, told, this.#at);
         }
         return;
       case 'keepAnchors':

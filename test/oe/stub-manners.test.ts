@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Message } from '../../src/dns/message.ts';
+import { nat64Prefix } from '../../src/dns/dns64.ts';
 import { nameText } from '../../src/dns/name.ts';
 import { rdataText } from '../../src/dns/rdata-text.ts';
 import { Ede, Rcode, Type, typeName } from '../../src/dns/types.ts';
@@ -47,6 +48,19 @@ test('a failure names the zone and the record (RFC 8914)', () => {
   const text = new TextDecoder().decode(option?.data.subarray(2));
   expect(text).toContain(bogusName);
   expect(text).toMatch(/\bA\b/);
+});
+
+test('in a network with NAT64 a program gets made addresses for a name with a signed IPv4 one, without AD', () => {
+  const prefix = nat64Prefix('64:ff9b::/96');
+  if (!prefix) throw new Error('the well-known prefix');
+  const agent = withRules([], { dns64: prefix });
+  for (let i = 0; i < 2; i++) {
+    const answer = agent.ask(plainName, Type.AAAA);
+    expect(told(answer)).toEqual([`${plainName} AAAA 64:ff9b::c612:20a`]);
+    expect(answer.authenticData).toBe(false);
+  }
+  expect(told(agent.ask(plainName, Type.AAAA, { checkingDisabled: true }))).toEqual([]);
+  expect(agent.ask(bogusName, Type.AAAA).answer).toEqual([]);
 });
 
 function told(message: Message): string[] {

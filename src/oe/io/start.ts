@@ -171,6 +171,7 @@ async function start(
       budgetMs: gate.budgetMs,
       privateBudgetMs: gate.privateBudgetMs,
       minimalAny: dns.minimalAny,
+      dns64: dns.dns64,
     },
   );
   agent.runtime = running;
