@@ -245,6 +245,37 @@ test.each([
   expect(connections).toBeLessThan(8);
 });
 
+test('whoever asks again as soon as an ask fails is heard, however it failed', async () => {
+  const wrongName = await https(answer, certificate({ names: ['other.example'], issuer: authority }));
+  const breaksOff = await https((stream) => stream.session?.destroy());
+  const resets = await https((stream) => {
+    stream.close(2);
+  });
+  const goesAway = await https((stream) => stream.session?.goaway(1, 0));
+  const refuses = await https((stream) => {
+    stream.respond({ ':status': 500 }, { endStream: true });
+  });
+  const closes = await https(answer, good, {}, (socket) => socket.destroy());
+  const { port: gone } = await https(answer);
+  await cleanups.splice(-1)[0]?.();
+  const ports = [...[wrongName, breaksOff, resets, goesAway, refuses, closes].map((s) => s.port), gone];
+  const again = (ask: number): void => {
+    made.upstreams.release(ask);
+    if (ask < 1_000) send(ask + 1_000);
+  };
+  const made: Asker = asker({ authorities }, again);
+  const send = (ask: number): void => {
+    const port = ports[ask % 10] ?? 0;
+    made.upstreams.ask({ kind: 'ask', ask, server: server('https', port, { authName }), octets: query(ask) });
+  };
+  cleanups.push(() => {
+    made.upstreams.close();
+  });
+  for (let n = 10; n < 60; n++) if (n % 10 < ports.length) send(n);
+  await until(() => made.failures.length === 5 * ports.length * 2);
+  expect(made.replies).toEqual([]);
+});
+
 test('a server that is silent is left alone by the next question', async () => {
   const { port, sockets } = await https((stream, body) => {
     if (sockets.length > 1) answer(stream, body);

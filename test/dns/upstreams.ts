@@ -16,14 +16,17 @@ export interface Asker {
   ) => Promise<Uint8Array | string>;
 }
 
-/** An {@link Asker}; whoever makes it closes its upstreams. */
-export function asker(options?: UpstreamOptions): Asker {
+/** An {@link Asker}; whoever makes it closes its upstreams. `failed` hears of failures as they come. */
+export function asker(options?: UpstreamOptions, failed?: (ask: number) => void): Asker {
   const replies: (readonly [number, Uint8Array])[] = [];
   const failures: (readonly [number, string])[] = [];
   const upstreams = new Upstreams(
     {
       reply: (ask, octets) => replies.push([ask, octets]),
-      failed: (ask, why) => failures.push([ask, why]),
+      failed: (ask, why) => {
+        failures.push([ask, why]);
+        failed?.(ask);
+      },
     },
     options,
   );

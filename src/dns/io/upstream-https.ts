@@ -44,7 +44,19 @@ export class HttpsCarrier implements Carrier {
   #undici: Promise<typeof Undici> | undefined;
 
   constructor(events: UpstreamEvents, trust: TlsTrust, limits: Partial<HttpsLimits> = {}) {
-    this.#events = events;
+    // Later than undici's own call: it asserts that nobody asks while it tells of a failure.
+    this.#events = {
+      reply: (ask, octets) => {
+        this.#later(ask, () => {
+          events.reply(ask, octets);
+        });
+      },
+      failed: (ask, why) => {
+        this.#later(ask, () => {
+          events.failed(ask, why);
+        });
+      },
+    };
     this.#trust = trust;
     this.#limits = { ...defaultHttpsLimits, ...limits };
   }
@@ -94,6 +106,13 @@ export class HttpsCarrier implements Carrier {
     this.#asked.clear();
     this.#servers.clear();
     this.#retired.clear();
+  }
+
+  #later(ask: number, tell: () => void): void {
+    const server = this.#asked.get(ask);
+    queueMicrotask(() => {
+      if (server === undefined || this.#asked.get(ask) === server) tell();
+    });
   }
 
   #retire(key: string, server: HttpServer): void {
