@@ -1,7 +1,7 @@
 import type { HealthNote } from '../health.ts';
 import { earliest, later, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { TrustAnchor } from './anchors.ts';
-import { Trust, type TrustEffect, type TrustOptions } from './anchors/trust.ts';
+import { Trust, type Doubt, type TrustEffect, type TrustOptions } from './anchors/trust.ts';
 import { Cache, cacheDefaults, maybeStale, zoneShare, type CacheOptions } from './cache/cache.ts';
 import { entryOfLink, SavedReplies, SavedWriter } from './cache/saved.ts';
 import { Paused, Turn } from './dnssec/budget.ts';
@@ -10,6 +10,7 @@ import { judge, worst, type Link } from './dnssec/validate.ts';
 import { Zones, ZonesWithout, type Bogus, type Indeterminate, type ZoneEntry } from './dnssec/zones.ts';
 import type { Exchange, FinderEffect, Origin } from './finder.ts';
 import { Finders, type FindersOptions, type Routes } from './finders.ts';
+import { isWithoutSignatures } from './forward.ts';
 import { keyOf, lookupMs, newJob, patienceMs, setsOf, tellArrived, type Job } from './job.ts';
 import { maxAliases, stepsOf } from './links.ts';
 import type { Question } from './message.ts';
@@ -96,7 +97,7 @@ const [maxJobs, maxWaiters] = [1000, 4000];
 const maxQuestions = 100;
 /** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
 const guessedLabels = 3;
-/** How often the cache is kept for the next run, ms, and how many of its entries are written at a time: about 1 ms. */
+/** How soon after a change the cache is kept for the next run, ms, and how many of its entries are written at a time: about 1 ms. */
 const [keepEveryMs, keptAtOnce] = [600_000, 64];
 /** What of the cache's memory the file may take. */
 const keptShare = 1 / 8;
@@ -149,7 +150,7 @@ export class Resolver {
   handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
     const effects: ResolverEffect[] = [];
     this.#turn = new Turn();
-    if (this.#trust.tick(this.#asking(now, effects), now, wall, effects)) this.#doubtAll();
+    this.#doubt(this.#trust.tick(this.#asking(now, effects), now, wall, effects));
     switch (input.kind) {
       case 'lookup':
         this.#lookup(input, now, wall, effects);
@@ -213,7 +214,14 @@ export class Resolver {
     const keep = this.#keepAt === undefined ? undefined : { at: this.#keepAt, why: 'keeping the cache' };
     const [pausedAt] = this.#paused.values();
     const paused = pausedAt === undefined ? undefined : { at: pausedAt, why: 'more signatures to check' };
-    return earliest([paused, this.#finders.deadline, lookups, this.#trust.deadline, this.#refreshes.deadline, keep]);
+    return earliest([
+      paused,
+      this.#finders.deadline,
+      lookups,
+      this.#trust.deadline,
+      this.#refreshes.deadline,
+      keep,
+    ]);
   }
 
   /** The answer from the cache, at no cost, or undefined. It counts as a lookup. */
@@ -266,9 +274,9 @@ export class Resolver {
     );
   }
 
-  /** How it stands with the trust anchors and the clock, for people. */
-  notes(wall: WallSeconds): HealthNote[] {
-    return this.#trust.notes(wall);
+  /** How it stands with the trust anchors, the clock and the ways to the upstreams, for people. */
+  notes(wall: WallSeconds, now = 0 as Instant): HealthNote[] {
+    return [...this.#trust.notes(wall), ...this.#finders.notes(now)];
   }
 
   /** What is known of the zones from the root down to `name`, for `oe dig`. */
@@ -365,10 +373,13 @@ export class Resolver {
     if (zones.length > 0) this.#generation++;
   }
 
-  /** The clock is not what it was: nothing that was told by it may be told again. */
-  #doubtAll(): void {
-    this.#zones.clear();
-    this.#generation++;
+  /** What was told by another clock, or by an exception that has ended, may not be told again. */
+  #doubt({ clock, exceptions }: Doubt): void {
+    if (clock) {
+      this.#zones.clear();
+      this.#generation++;
+    }
+    for (const name of exceptions) this.#flush({ name, tree: true });
   }
 
   /** Lookups whose turn was over go on, the one that has waited longest first. */
@@ -383,7 +394,6 @@ export class Resolver {
   #tick(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#continue(now, wall, effects);
     for (const exchange of this.#finders.tick(now, effects)) this.#replied(exchange, now, wall, effects);
-    this.#keepAt ??= this.#cacheOptions.keep ? later(now, keepEveryMs) : undefined;
     if (this.#keepAt !== undefined && now >= this.#keepAt) this.#keep(keptAtOnce, now, wall, effects);
     for (const job of [...this.#jobs.values()]) {
       if (job.staleAt !== undefined && now >= job.staleAt) this.#soothe(job, now, wall, effects);
@@ -526,7 +536,8 @@ export class Resolver {
     for (let labels = known + 1; labels <= deepest; labels++) {
       const at = ancestorOf(name, labels);
       if (this.#zones.get(at, now, wall)) continue;
-      this.#want(job, { name: at, type: Type.DS, class: Class.IN }, now, wall, effects);
+      // Where its DS is here already, the chain knows whether there are keys to be asked for.
+      if (this.#want(job, { name: at, type: Type.DS, class: Class.IN }, now, wall, effects)) continue;
       this.#want(job, { name: at, type: Type.DNSKEY, class: Class.IN }, now, wall, effects);
     }
   }
@@ -569,7 +580,11 @@ export class Resolver {
     if (!culprit?.from || !this.#finders.hasOther(culprit, now)) return false;
     job.retried = true;
     job.avoided = culprit.from;
-    for (const exchange of [...blamed, ...this.#answersOf(job)]) {
+    // Whoever strips signatures here does so everywhere.
+    const stripped = [...job.exchanges.values()].filter(
+      (e) => e.from === job.avoided && isWithoutSignatures(e.reply),
+    );
+    for (const exchange of new Set([...blamed, ...this.#answersOf(job), ...stripped])) {
       if (exchange?.reply) this.#forget(job, exchange);
     }
     this.#beginAgain(job, state);
@@ -585,6 +600,7 @@ export class Resolver {
       if (exchange.from !== undefined) continue;
       job.exchanges.delete(key);
       this.#saved.forget(exchange.question.name, undefined, false);
+      this.#zones.delete(exchange.question.name);
     }
     this.#beginAgain(job, state);
     return true;
@@ -634,7 +650,10 @@ export class Resolver {
       if (!cached && !unpaid && !isClockWrong)
         this.#cache.set(link, job.question.type, now - job.startedAt, now);
     }
-    if (this.#cacheOptions.keep && !isClockWrong) this.#noteProofs(job, now, wall);
+    if (this.#cacheOptions.keep && !isClockWrong) {
+      this.#noteProofs(job, now, wall);
+      this.#keepAt ??= later(now, keepEveryMs);
+    }
     const state = worst(links.map((l) => l.state));
     if (!job.isRefresh) this.#counters[state.status]++;
     const stale =
@@ -775,7 +794,7 @@ export class Resolver {
     }
     const octets = this.#keeping.write(count);
     // The next piece as soon as everybody else had a turn.
-    this.#keepAt = octets ? later(now, keepEveryMs) : now;
+    this.#keepAt = octets ? undefined : now;
     if (!octets) return;
     this.#keeping = undefined;
     effects.push({ kind: 'keepCache', octets });

@@ -19,7 +19,7 @@ test('a clock years behind: nothing is secure, and what is wrong is told', () =>
     verdict: { status: 'indeterminate', why: 'the clock of this host is slow by about 3 years' },
     ede: { code: Ede.DNSSEC_INDETERMINATE, text: 'the clock of this host is slow by about 3 years' },
   });
-  expect(net.resolver.notes(net.wall).map((n) => n.sentence)[0]).toMatch(
+  expect(net.resolver.notes(net.wall, net.now).map((n) => n.sentence)[0]).toMatch(
     /^Nothing is taken for secure: the clock of this host is slow by about 3 years\. Set the clock/,
   );
   expect(logged(net)).toContain('clock.wrong');

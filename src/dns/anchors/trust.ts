@@ -46,6 +46,14 @@ export type TrustEffect =
   | { readonly kind: 'fetchAnchors' }
   | { readonly kind: 'log'; readonly event: LogEvent };
 
+/** What was found out in another way than it would be now. */
+export interface Doubt {
+  /** The clock has gone wrong, or right again. */
+  readonly clock: boolean;
+  /** Negative trust anchors that have ended. */
+  readonly exceptions: readonly NameKey[];
+}
+
 /** Where effects go. */
 export interface TrustSink extends EffectSink {
   push(effect: Parameters<EffectSink['push']>[0] | TrustEffect): unknown;
@@ -76,6 +84,8 @@ export class Trust {
   /** The root's keys came, and none of them is trusted. */
   #isRootStrange = false;
   #toldFault = false;
+  #tickedAt: WallSeconds | undefined;
+  #exceptionEndsAt: Instant | undefined;
 
   constructor(options: TrustOptions) {
     this.#options = options;
@@ -117,8 +127,8 @@ export class Trust {
     return sentinelRefuses(question, this.#points.tags(rootName));
   }
 
-  /** Asks for what is due. Gives whether the clock has gone wrong, or right again. */
-  tick(start: Start, now: Instant, wall: WallSeconds, effects: TrustSink): boolean {
+  /** Asks for what is due. Gives what is not to be relied on any longer. */
+  tick(start: Start, now: Instant, wall: WallSeconds, effects: TrustSink): Doubt {
     const fault = this.clockFault(wall);
     const isOther = (fault !== undefined) !== this.#toldFault;
     if (isOther) {
@@ -132,7 +142,17 @@ export class Trust {
     }
     for (const owner of this.#points.due(now, wall))
       this.#probe(owner, undefined, false, start, now, wall, effects);
-    return isOther;
+    return { clock: isOther, exceptions: this.#ended(now, wall) };
+  }
+
+  /** Negative trust anchors that have ended since the last time. */
+  #ended(now: Instant, wall: WallSeconds): NameKey[] {
+    const last = this.#tickedAt ?? wall;
+    this.#tickedAt = wall;
+    const ends = (this.#options.negative ?? []).map((n) => ({ name: n.name, until: n.until ?? Infinity }));
+    const next = Math.min(...ends.map((n) => n.until).filter((until) => until > wall));
+    this.#exceptionEndsAt = next === Infinity ? undefined : later(now, (next - wall) * 1000);
+    return ends.filter((n) => n.until > last && n.until <= wall).map((n) => n.name);
   }
 
   /**
@@ -205,7 +225,11 @@ export class Trust {
   }
 
   get deadline(): Deadline | undefined {
-    return earliest([this.#points.deadline]);
+    const ends = this.#exceptionEndsAt;
+    return earliest([
+      this.#points.deadline,
+      ends === undefined ? undefined : { at: ends, why: 'end of a negative trust anchor' },
+    ]);
   }
 
   /** How things are, for people. */
