@@ -4,6 +4,7 @@ import {
   type Resolution,
   type ResolverEffect,
   type ResolverInput,
+  type ResolverOptions,
 } from '../../src/dns/resolver.ts';
 import type { TrustAnchor } from '../../src/dns/anchors.ts';
 import type { TrustEffect, TrustOptions } from '../../src/dns/anchors/trust.ts';
@@ -72,17 +73,22 @@ export class Forwarding {
   }
 
   /** Starts the resolver anew, with nothing but what it is given. */
-  restart(trust: Omit<TrustOptions, 'fixed'>): void {
+  restart(
+    trust: Omit<TrustOptions, 'fixed'>,
+    cache: NonNullable<ResolverOptions['cache']> = {},
+    more: Partial<ResolverOptions> = {},
+  ): void {
     this.#coming.splice(0);
-    this.#resolver = this.#started(trust);
+    this.#resolver = this.#started(trust, { cache, ...more });
   }
 
-  #started(trust: Omit<TrustOptions, 'fixed'>): Resolver {
+  #started(trust: Omit<TrustOptions, 'fixed'>, more: Partial<ResolverOptions> = {}): Resolver {
     return new Resolver({
       upstreams: this.#endpoints.map((at) => ({ endpoint: at, transport: 'udp' as const })),
       anchors: this.#anchors,
       trust,
       random: countingRandom(),
+      ...more,
     });
   }
 
@@ -116,7 +122,9 @@ export class Forwarding {
       const next = this.#coming[0];
       const due = this.resolver.deadline;
       const at = Math.min(next?.at ?? Infinity, due?.at ?? Infinity);
-      if (at === Infinity || at > until) {
+      // Nobody waits for what is written now and then.
+      const isIdle = !next && due?.why === 'keeping the cache' && due.at > this.now;
+      if (at === Infinity || at > until || (isIdle && until === Infinity)) {
         if (until !== Infinity) this.#clock(until);
         return;
       }
