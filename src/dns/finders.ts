@@ -227,7 +227,7 @@ export class Finders {
 
   /** No upstream is of use, and it is ours to ask others. */
   get #isStranded(): boolean {
-    return this.#mayResort && this.#upstreams.state !== 'works';
+    return this.#mayResort && this.#upstreams.isPlain && this.#upstreams.state !== 'works';
   }
 
   #settled(inners: readonly Exchange[], now: Instant, effects: EffectSink): Exchange[] {

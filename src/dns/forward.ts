@@ -71,6 +71,11 @@ export class Forward implements Finder {
     return at === undefined ? undefined : { at, why: 'retransmission to an upstream resolver' };
   }
 
+  /** Nobody is to be asked over an encrypted transport alone. */
+  get isPlain(): boolean {
+    return this.#upstreams.every(({ server: { transport } }) => transport === 'udp' || transport === 'tcp');
+  }
+
   /** Nothing is on its way. */
   get isIdle(): boolean {
     return this.#live.size === 0;
@@ -366,7 +371,7 @@ export interface ForwardOptions {
 }
 
 /** As a resolver gives it that strips signatures; or the name is in a zone that has none. */
-function isWithoutSignatures(reply: Reply | undefined): boolean {
+export function isWithoutSignatures(reply: Reply | undefined): boolean {
   if (reply?.kind !== 'message') return false;
   const sets = [...reply.answer, ...reply.authority];
   return !sets.some((s) => s.type === Type.RRSIG || s.signatures.length > 0);

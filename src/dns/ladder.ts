@@ -212,7 +212,8 @@ export class Ladder {
     const isOpen = (rung: Rung): boolean => [...probing.open.values()].some((p) => p.rung === rung);
     for (const rung of upstream.rungs) {
       const failures = probing.failures.get(rung);
-      if (failures && failures.size === 0 && isOpen(rung)) return false;
+      const isDamaged = [...(failures?.values() ?? [])].some((f) => f.state === 'damaged');
+      if (failures && !isDamaged && isOpen(rung)) return false;
       if (failures) learn(rung, failures);
       if (rung.state !== 'works') continue;
       if (failures) upstream.provedAt = now;
@@ -220,8 +221,8 @@ export class Ladder {
       return true;
     }
     if (probing.open.size > 0) return false; // More is said of why it fails.
-    const isDamaged = upstream.rungs.some((r) => r.state === 'damaged');
-    this.#take(upstream, upstream.current, isDamaged ? 'damaged' : 'absent', now, effects);
+    const state = upstream.rungs.some((r) => r.state === 'damaged') ? 'damaged' : 'absent';
+    this.#take(upstream, upstream.current, state, now, effects);
     return true;
   }
 

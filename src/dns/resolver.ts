@@ -124,6 +124,8 @@ export class Resolver {
   #turn = new Turn();
   /** Which question each waiter waits for. */
   readonly #waiting = new Map<number, Job>();
+  /** Exchanges that were begun because an earlier one came without signatures. */
+  readonly #askedAnew = new WeakSet<Exchange>();
   readonly #shared = new Map<string, { readonly exchange: Exchange; readonly jobs: Set<Job> }>();
   readonly #counters = {
     lookups: 0,
@@ -552,7 +554,7 @@ export class Resolver {
   ): Reply | undefined {
     const key = keyOf(question);
     const own = job.exchanges.get(key);
-    if (own) return own.reply;
+    if (own && !this.#isStripped(job, own)) return own.reply;
     const saved = job.ignoresSaved || job.isRefresh ? undefined : this.#saved.reply(question, wall);
     if (saved) {
       job.exchanges.set(key, { question, reply: saved, from: undefined });
@@ -566,10 +568,20 @@ export class Resolver {
     if (!shared || (job.avoided !== undefined && shared.exchange.from === job.avoided)) {
       shared = { exchange: this.#finders.start(question, job.avoided, now, effects, job), jobs: new Set() };
       this.#shared.set(key, shared);
+      if (own) this.#askedAnew.add(shared.exchange);
     }
     shared.jobs.add(job);
     job.exchanges.set(key, shared.exchange);
     return shared.exchange.reply;
+  }
+
+  /**
+   * Whoever gave bogus data once, and strips signatures, does so everywhere: what else came from there is asked anew,
+   * once, also where it comes only now.
+   */
+  #isStripped(job: Job, exchange: Exchange): boolean {
+    const isAvoided = job.avoided !== undefined && exchange.from === job.avoided;
+    return isAvoided && !this.#askedAnew.has(exchange) && isWithoutSignatures(exchange.reply);
   }
 
   /** After bogus data the question, and whatever else is to blame, goes once to another upstream (RFC 4035 §4.7). */
@@ -580,11 +592,7 @@ export class Resolver {
     if (!culprit?.from || !this.#finders.hasOther(culprit, now)) return false;
     job.retried = true;
     job.avoided = culprit.from;
-    // Whoever strips signatures here does so everywhere.
-    const stripped = [...job.exchanges.values()].filter(
-      (e) => e.from === job.avoided && isWithoutSignatures(e.reply),
-    );
-    for (const exchange of new Set([...blamed, ...this.#answersOf(job), ...stripped])) {
+    for (const exchange of [...blamed, ...this.#answersOf(job)]) {
       if (exchange?.reply) this.#forget(job, exchange);
     }
     this.#beginAgain(job, state);

@@ -1,0 +1,222 @@
+import { expect, test } from 'vitest';
+import { decodeMessage, encodeMessage } from '../../src/dns/message.ts';
+import { Ede, Rcode, Type } from '../../src/dns/types.ts';
+import { changed, Network, server, type Answers } from './network.ts';
+import { exampleWorld } from './scenes.ts';
+import { key, withCaseOf } from './zone.ts';
+
+const udp = '192.0.2.1:53';
+const tcp = 'tcp://192.0.2.1:53';
+const tls = 'tls://192.0.2.1:853';
+const root = '198.41.0.4:53';
+
+const world = exampleWorld();
+const answers: Answers = (octets, { transport }) => world.answer(octets, transport === 'udp' ? 'udp' : 'tcp');
+const silent: Answers = () => undefined;
+const refused: Answers = () => 'refused';
+/** A forwarder that knows nothing of DNSSEC. */
+const stripping = changed(answers, (m) => ({
+  ...m,
+  answer: m.answer.filter((r) => r.type !== Type.RRSIG),
+  authority: m.authority.filter((r) => r.type === Type.SOA),
+}));
+/** A firewall that lets no large datagrams through; keys make the largest ones. */
+const dropping: Answers = (octets, at) => {
+  const query = decodeMessage(octets);
+  return query.ok && query.value.questions[0]?.type === Type.DNSKEY ? undefined : answers(octets, at);
+};
+/** A resolver from before 1999. */
+const withoutEdns = changed(answers, ({ edns: _, ...m }) => ({
+  ...m,
+  rcode: Rcode.FORMERR,
+  answer: [],
+  authority: [],
+}));
+/** Captive portals give the same address for every name. */
+const inventing = changed(stripping, (m) => ({ ...m, rcode: Rcode.NOERROR }));
+
+/** A server at the root's address that has every zone of the world. */
+const iterating: Answers = (octets) => {
+  const query = decodeMessage(octets);
+  const question = query.ok ? query.value.questions[0] : undefined;
+  if (!query.ok || !question) throw new Error('no question');
+  const zones = ['.', 'org', 'example.org', 'unsigned.org'].map(key);
+  const edns = { version: 0, udpSize: 1232, dnssecOk: true, options: [] };
+  return withCaseOf(
+    octets,
+    encodeMessage({ ...query.value, response: true, ...world.serve(zones, question), edns }),
+  );
+};
+
+test('where all is well nothing is probed', () => {
+  const net = network({ [udp]: answers, [tcp]: answers, [tls]: answers });
+  expect(net.ask('www.example.org').verdict.status).toBe('secure');
+  expect(net.resolver.stats['probed']).toBe(0);
+  expect(net.notes()).toEqual([]);
+});
+
+test.each<[string, Answers, string]>([
+  ['strips RRSIGs', stripping, 'strips DNSSEC'],
+  ['answers FORMERR to EDNS', withoutEdns, 'answers FORMERR to EDNS'],
+  ['says nothing', silent, 'does not answer'],
+  ['lets no large datagrams through', dropping, 'lets no large replies through'],
+  ['cannot be reached', refused, 'nothing listens at 192.0.2.1:53'],
+  ['invents names', inventing, 'strips DNSSEC'],
+])('an upstream that over UDP %s is asked over TCP, and the first lookup succeeds', (_, broken, why) => {
+  const net = network({ [udp]: broken, [tcp]: answers, [tls]: refused });
+  const resolution = net.ask('www.example.org');
+  expect(resolution.verdict.status).toBe('secure');
+  expect(resolution.tookMs).toBeLessThan(6_000);
+  net.askedFor('');
+  expect(net.ask('deep.empty.example.org').verdict.status).toBe('secure');
+  expect(net.askedFor('A deep.empty.example.org')).toEqual([tcp]);
+  net.wait(180);
+  expect(net.notes()[0]).toMatch(/^Upstream .*: it is asked over TCP for 3 min\.$/);
+  expect(net.notes()[0]).toContain(why);
+});
+
+test.each<[string, Answers]>([
+  ['strips RRSIGs', stripping],
+  ['does not listen', refused],
+  ['says nothing', silent],
+])('an upstream that over TCP %s as well is asked over TLS', (_, broken) => {
+  const net = network({ [udp]: stripping, [tcp]: broken, [tls]: answers });
+  expect(net.ask('www.example.org').verdict.status).toBe('secure');
+  net.askedFor('');
+  net.ask('deep.empty.example.org');
+  expect(net.askedFor('A deep.empty.example.org')).toEqual([tls]);
+  expect(net.notes()[0]).toContain('it is asked over TLS');
+});
+
+test('truncated replies that TCP does not answer lead to TLS', () => {
+  const truncating: Answers = (octets, at) => {
+    const reply = changed(answers, (m) => ({ ...m, truncated: true, answer: [], authority: [] }))(octets, at);
+    return reply;
+  };
+  const net = network({ [udp]: truncating, [tcp]: refused, [tls]: answers });
+  expect(net.ask('www.example.org').verdict.status).toBe('secure');
+});
+
+test('another upstream that works is preferred to other ways', () => {
+  const net = network({ [udp]: stripping, [tcp]: answers, '192.0.2.2:53': answers }, [
+    '192.0.2.1',
+    '192.0.2.2',
+  ]);
+  const resolution = net.ask('www.example.org');
+  expect(resolution.verdict.status).toBe('secure');
+  expect(resolution.tookMs).toBeLessThan(200);
+});
+
+test('where no way to any upstream passes DNSSEC the root servers are asked', () => {
+  const net = network({ [udp]: stripping, [tcp]: stripping, [tls]: refused, [root]: iterating });
+  expect(net.ask('www.example.org').verdict.status).toBe('secure');
+  net.askedFor('');
+  expect(net.ask('deep.empty.example.org').verdict.status).toBe('secure');
+  expect(net.askedFor('A deep.empty.example.org')).not.toContain(udp);
+  expect(net.notes().at(-1)).toContain('oe asks the root servers itself');
+});
+
+test('where upstreams are dead the root servers are asked, and the upstream again when it is back', () => {
+  const net = network({ [root]: iterating });
+  expect(net.ask('www.example.org').verdict.status).toBe('secure');
+  for (const [at, how] of Object.entries({ [udp]: answers, [tcp]: answers })) net.servers.set(at, how);
+  net.wait(60);
+  net.ask('deep.empty.example.org');
+  net.wait(5);
+  net.askedFor('');
+  expect(net.ask('x.wild.example.org').verdict.status).toBe('secure');
+  expect(net.askedFor('A x.wild.example.org')).toEqual([udp]);
+  expect(net.notes()).toEqual([]);
+});
+
+test('where nothing passes at all the answer is SERVFAIL and says what was tried (RFC 8914)', () => {
+  const net = network({ [udp]: stripping, [tcp]: stripping, [tls]: refused });
+  const resolution = net.ask('www.example.org');
+  expect(resolution).toMatchObject({ rcode: Rcode.SERVFAIL, ede: { code: Ede.RRSIGS_MISSING } });
+  expect(resolution.ede?.text).toContain('192.0.2.1:53 strips DNSSEC');
+  expect(resolution.ede?.text).toContain('nothing listens at 192.0.2.1:853');
+  expect(resolution.ede?.text).toContain('asking the root servers');
+  expect(net.notes().at(-1)).toContain('Check the network');
+});
+
+test('a better way is taken again when it works, without a restart', () => {
+  const net = network({ [udp]: stripping, [tcp]: answers });
+  net.ask('www.example.org');
+  net.servers.set(udp, answers);
+  net.wait(15);
+  net.ask('deep.empty.example.org');
+  net.wait(5);
+  net.askedFor('');
+  net.ask('x.wild.example.org');
+  expect(net.askedFor('A x.wild.example.org')).toEqual([udp]);
+  expect(net.notes()).toEqual([]);
+});
+
+test('a network that was away is asked again at once when it is back', () => {
+  const net = network({});
+  expect(net.ask('www.example.org').rcode).toBe(Rcode.SERVFAIL);
+  net.servers.set(udp, answers);
+  net.wait(6);
+  const resolution = net.ask('www.example.org');
+  expect(resolution.verdict.status).toBe('secure');
+  expect(resolution.tookMs).toBeLessThan(1_000);
+});
+
+test('one domain that is broken costs one probing a minute, and nothing else', () => {
+  const broken = exampleWorld().spoil('www.example.org', Type.A, { missing: true });
+  const spoiled: Answers = (octets) => broken.answer(octets);
+  const net = network({ [udp]: spoiled, [tcp]: spoiled, [tls]: refused });
+  expect(net.ask('www.example.org')).toMatchObject({ rcode: Rcode.SERVFAIL, verdict: { status: 'bogus' } });
+  expect(net.ask('deep.empty.example.org').verdict.status).toBe('secure');
+  net.wait(20);
+  net.ask('www.example.org');
+  expect(net.resolver.stats['probed']).toBe(1);
+  expect(net.notes()).toEqual([]);
+});
+
+test('an idle host probes nothing', () => {
+  const net = network({ [udp]: stripping, [tcp]: answers });
+  net.ask('www.example.org');
+  net.wait(5);
+  net.askedFor('');
+  net.wait(3_600);
+  expect(net.asked.filter((a) => a.text !== 'DNSKEY .')).toEqual([]);
+});
+
+test('what is configured to be encrypted is never asked in clear, and nobody else instead', () => {
+  const strict = 'tls://192.0.2.1:853#dns.example';
+  const net = network({ [udp]: answers, [tcp]: answers, [tls]: answers, [root]: iterating }, [strict]);
+  expect(net.ask('www.example.org').rcode).toBe(Rcode.SERVFAIL);
+  expect(new Set(net.asked.map((a) => a.server))).toEqual(new Set([strict]));
+});
+
+test('names of a zone are asked where the zone is, its DS on the side of the parent (RFC 4035 §4.2)', () => {
+  const zone = { name: key('unsigned.org'), kind: 'forward', servers: [server('198.51.100.53')] } as const;
+  const net = new Network({ upstreams: [server('192.0.2.1')], anchors: world.anchors(), zones: [zone] });
+  net.servers.set(udp, answers).set('198.51.100.53:53', answers);
+  expect(net.ask('www.unsigned.org').verdict.status).toBe('insecure');
+  const asked = (text: string): string[] => net.asked.filter((a) => a.text === text).map((a) => a.server);
+  expect(asked('A www.unsigned.org')).toEqual(['198.51.100.53:53']);
+  expect(new Set(asked('DS unsigned.org'))).toEqual(new Set([udp]));
+});
+
+test('when the network names other resolvers, what is under way goes to them', () => {
+  const net = network({ '192.0.2.9:53': answers });
+  const id = net.start('www.example.org');
+  net.wait(0.1);
+  net.handle({ kind: 'upstreams', routes: { upstreams: [server('192.0.2.9')] } });
+  net.runUntil(() => net.answer(id) !== undefined);
+  expect(net.answer(id)?.verdict.status).toBe('secure');
+  expect(net.answer(id)?.tookMs).toBeLessThan(300);
+});
+
+/** A network with a resolver before it that knows `upstreams`. */
+function network(servers: Record<string, Answers>, upstreams: readonly string[] = ['192.0.2.1']): Network {
+  const net = new Network({
+    upstreams: upstreams.map(server),
+    anchors: world.anchors(),
+    hints: [{ name: key('a.root-servers.example'), addresses: [server('198.41.0.4').endpoint.address] }],
+  });
+  for (const [at, how] of Object.entries(servers)) net.servers.set(at, how);
+  return net;
+}
