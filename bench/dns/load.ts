@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hostName, hostsPerZone, inside, zoneCount } from './zones.ts';
+import { hostName, hostsPerZone, inside, warmUpHosts, zoneCount } from './zones.ts';
 
 /** Runs in the foreground on one processor until {@link Daemon.stop}. */
 export interface Daemon {

@@ -51,7 +51,9 @@ try {
   const rows: Row[] = [];
   for (const one of measured(root, work, checkout)) {
     if (only !== undefined && !one.name.startsWith(only)) continue;
-    rows.push(await measure(one));
+    const row = await measure(one);
+    rows.push(row);
+    say(table([row]));
   }
   process.stdout.write(asJson ? `${JSON.stringify(rows, null, 2)}\n` : table(rows));
 } finally {
@@ -62,19 +64,7 @@ async function measure(one: Measured): Promise<Row> {
   say(`${one.name}: cold …`);
   let daemon = await started(one, authorityPort);
   const before = daemon.cpuSeconds();
-  const cold = dnsperf(
-    root,
-    loadCore,
-    one.port,
-    '-d',
-    `${inside.replace(/$/, '')}/once`,
-    '-n',
-    '1',
-    '-q',
-    '20',
-    '-e',
-    '-D',
-  );
+  const cold = dnsperf(root, loadCore, one.port, '-d', onceFile, '-n', '1', '-q', '20', '-e', '-D');
   const coldCpu = daemon.cpuSeconds() - before;
 
   say(`${one.name}: cached, ${seconds} s …`);

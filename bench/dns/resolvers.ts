@@ -45,7 +45,7 @@ export function measured(root: string, work: string, checkout: string): readonly
   return [
     oe('oe', 5301, {}),
     oe('oe, plain front', 5302, { dns: 'front = "plain"' }),
-    oe('oe, gate open', 5303, { policy: 'outbound = "clear"' }),
+    oe('oe, gate open', 5303, { policy: 'default = "clear"' }),
     {
       name: 'unbound',
       port: 5311,
