@@ -32,6 +32,8 @@ export interface LocalKnowledge {
   readonly ownNames: readonly NameKey[];
   /** The addresses at which others reach the host, of both families; loopback is taken where there are none. */
   readonly ownAddresses: readonly IpAddress[];
+  /** Whether the resolvers that `name` would be asked of may know names of this network alone; absent: they may. */
+  readonly isNetworkAsked?: (name: NameKey) => boolean;
 }
 
 /**
@@ -49,13 +51,21 @@ export function localAnswer(question: Question, known: LocalKnowledge): LocalAns
   return (
     hostsAnswer(question, known.hosts) ??
     ownAnswer(question, known) ??
-    (zone && specialAnswer(question, zone))
+    (zone && !isAsked(question, zone, known) ? specialAnswer(question, zone) : undefined)
   );
 }
 
 /** Whether the DNS cannot know the name: what anybody claims of it cannot be proved, and asking would only tell. */
 export function isSpecialName(name: NameKey): boolean {
-  return zoneOf(name) !== undefined;
+  const zone = zoneOf(name);
+  return zone !== undefined && zone.kind !== 'network';
+}
+
+/** Whether somebody in the network may know better, or the parent is asked, which proves that the zone is unsigned. */
+function isAsked(question: Question, zone: SpecialZone, { isNetworkAsked }: LocalKnowledge): boolean {
+  if (zone.kind !== 'network') return false;
+  if (question.type === Type.DS && question.name === zone.apex) return true;
+  return isNetworkAsked?.(question.name) ?? true;
 }
 
 function hostsAnswer(question: Question, hosts: Hosts): LocalAnswer | undefined {
@@ -91,9 +101,10 @@ interface SpecialZone {
   readonly apex: NameKey;
   /**
    * `absent`: nothing exists, not even the apex. `empty`: the apex has SOA and NS, and nothing is below (RFC 6303 §3).
+   * `network`: the same, but only where the resolvers that are asked cannot know the names of this network.
    * `silent`: every name exists and has no data. `localhost` and `loopback`: the two directions of 127.0.0.1 and ::1.
    */
-  readonly kind: 'absent' | 'empty' | 'silent' | 'localhost' | 'loopback';
+  readonly kind: 'absent' | 'empty' | 'network' | 'silent' | 'localhost' | 'loopback';
   /** A sentence. */
   readonly why: string;
 }
@@ -126,6 +137,7 @@ function resolutionIn({ name, type, class: dnsClass }: Question, zone: SpecialZo
       return answered([ptr(name, localhost, fixedTtl)], why);
     }
     case 'empty':
+    case 'network':
       return name === apex ? noData : noName;
     default:
       return kind satisfies never;
@@ -215,17 +227,28 @@ const hostsTtl = 0;
 /** Seconds, of what never changes: those of RFC 6303 §3. */
 const fixedTtl = 10_800;
 
+const privateWhy =
+  'The address is private, and the resolver of its network is not asked (RFC 6303 §4.1, RFC 7793).';
+
+/** Of RFC 1918, of 100.64.0.0/10 and of fd00::/8 (RFC 6303 §4.1, §4.4, RFC 7793 §2.2). */
+const privateZones: readonly string[] = [
+  '10.in-addr.arpa',
+  ...Array.from({ length: 16 }, (_, i) => `${16 + i}.172.in-addr.arpa`),
+  '168.192.in-addr.arpa',
+  ...Array.from({ length: 64 }, (_, i) => `${64 + i}.100.in-addr.arpa`),
+  'd.f.ip6.arpa',
+];
+
 const noSuchAddress = (prefix: string): string => `No host of the internet has an address in ${prefix}`;
 
 /**
- * The names that are answered here. What is missing on purpose and asked upstream:
+ * The names that are answered here. Of the `network` kind are those that only the resolver of this network, the VPN or
+ * the container host can know: `home.arpa` (RFC 8375 §4) and the reverse zones of private addresses. They are asked
+ * where that one is asked, and answered here where the questions would go to the internet, to which they would only tell
+ * what is in this network (RFC 6303 §1).
  *
- * - The reverse zones of private addresses: RFC 1918, 100.64.0.0/10 (RFC 7793) and fc00::/7. RFC 6303 wants them served
- *   locally by resolvers that ask the internet, as unbound does; we forward, and the resolver of the network, the
- *   VPN or the container host is exactly the one that knows these names. Distributions take the same zones out of
- *   unbound's list where it runs on a host, and systemd-resolved forwards them too. Where the upstream is a public
- *   resolver, it answers NXDOMAIN itself.
- * - `home.arpa`, which the router at home knows (RFC 8375 §4); its delegation is insecure for this.
+ * What is missing on purpose and asked upstream:
+ *
  * - `ipv4only.arpa`, from whose answer programs learn of NAT64 in the network (RFC 8880 §7.1).
  * - `example` and the like, which are not special to resolvers (RFC 6761 §6.5).
  */
@@ -245,6 +268,12 @@ const zones: ReadonlyMap<NameKey, SpecialZone> = new Map(
       // RFC 9462 §6.4: never forwarded, and without data where there is nothing to designate. An upstream's answer
       // would send programs straight to the upstream.
       ['resolver.arpa', 'silent', 'The programs of this host are to keep asking oe (RFC 9462 §6.4).'],
+      [
+        'home.arpa',
+        'network',
+        'Names under home.arpa belong to a home, and its resolver is not asked (RFC 8375 §4).',
+      ],
+      ...privateZones.map((apex) => [apex, 'network', privateWhy] as const),
       ['0.in-addr.arpa', 'empty', `${noSuchAddress('0.0.0.0/8')} (RFC 6303 §4.2).`],
       ['254.169.in-addr.arpa', 'empty', 'The DNS cannot know addresses of the link (RFC 6303 §4.2).'],
       ['2.0.192.in-addr.arpa', 'empty', `${noSuchAddress('192.0.2.0/24')} (RFC 6303 §4.2).`],

@@ -1,6 +1,7 @@
 import type { HealthNote } from '../health.ts';
 import { addressOf, type IpAddress } from '../net/address.ts';
-import { formatPrefix, parsePrefix, prefixContains, type Prefix } from '../net/prefix.ts';
+import { formatPrefix, type Prefix } from '../net/prefix.ts';
+import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { later, type Instant } from '../time.ts';
 import { embedded, ipv4onlyName, prefixesIn } from './dns64.ts';
 import type { Question } from './message.ts';
@@ -181,17 +182,8 @@ function isMissing({ rcode, answer, verdict }: Resolution): boolean {
 /** Addresses that no translator reaches, and those that the well-known prefix is not for (RFC 6052 §3.1). */
 function isTranslated(address: IpAddress, prefix: Prefix): boolean {
   const isWellKnown = formatPrefix(prefix) === '64:ff9b::/96';
-  return !isLocalOnly(address) && !(isWellKnown && privateUse.some((p) => prefixContains(p, address)));
+  return !isLocalOnly(address) && !(isWellKnown && isPrivateUse(address));
 }
-
-function isLocalOnly(address: IpAddress): boolean {
-  return localOnly.some((p) => prefixContains(p, address));
-}
-
-const prefixes = (...texts: string[]): readonly Prefix[] => texts.flatMap((t) => parsePrefix(t) ?? []);
-// 192.0.0.0/29 is what a translator on this host itself has (RFC 7335).
-const localOnly = prefixes('0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '192.0.0.0/29', '::1', 'fe80::/10');
-const privateUse = prefixes('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10');
 
 /** TTL where the missing AAAA came without SOA, seconds (§5.1.7). */
 const withoutSoaSeconds = 600;

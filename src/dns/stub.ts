@@ -6,7 +6,7 @@ import { decodeMessage, encodeOpt, HeaderBit, type EdnsOptionData, type Question
 import { readPlainName } from './name.ts';
 import type { Resolution } from './resolver.ts';
 import type { RRset } from './rrset.ts';
-import { Class, Ede, EdnsOption, Rcode, Type } from './types.ts';
+import { Class, EdnsOption, Rcode, Type } from './types.ts';
 
 /** A client's question and how it wants the answer. */
 export interface ClientQuery {
@@ -125,20 +125,6 @@ export function encodeRefusal(
   limits: AnswerLimits,
 ): Uint8Array {
   return encodeResponse(query, limits, { rcode, secure: false, answer: [], authority: [], ede });
-}
-
-/**
- * The answer to a client that asks too much, or that may not ask (see `clients.ts`): `truncate` says TC and nothing
- * else, `refuse` is REFUSED with EDE 18. Undefined for what gets no answer at all.
- */
-export function turnedAway(octets: Uint8Array, how: 'truncate' | 'refuse'): Uint8Array | undefined {
-  const decoded = decodeQuery(octets);
-  if (decoded.kind === 'drop') return undefined;
-  if (decoded.kind === 'error') return decoded.octets;
-  const limits = { limitOctets: leastUdpOctets };
-  if (how === 'truncate') return writeResponse(decoded.query, limits, nothing, HeaderBit.TC);
-  const ede = { code: Ede.PROHIBITED, text: 'this resolver answers only clients that it is told of' };
-  return encodeRefusal(decoded.query, Rcode.REFUSED, ede, limits);
 }
 
 const opcodeMask = 0x7800;

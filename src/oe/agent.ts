@@ -4,7 +4,7 @@ import { noHosts, type Hosts } from '../dns/hosts.ts';
 import { localAnswer, type LocalAnswer } from '../dns/local-names.ts';
 import type { Question } from '../dns/message.ts';
 import { serverAddresses, type Routes } from '../dns/finders.ts';
-import type { NameKey } from '../dns/name.ts';
+import { isBelow, rootName, type NameKey } from '../dns/name.ts';
 import { Nat64 } from '../dns/nat64.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
 import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
@@ -18,6 +18,7 @@ import type { KernelEvent, KernelOp, KernelSnapshot } from '../kernel/port.ts';
 import type { LogEvent } from '../log.ts';
 import { formatAddress, type IpAddress } from '../net/address.ts';
 import { formatPrefix, hostPrefix } from '../net/prefix.ts';
+import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
 import { digOf } from './dig.ts';
@@ -357,7 +358,19 @@ export class Agent {
       hosts: this.#hosts,
       ownNames: this.#options.ownNames ?? [],
       ownAddresses: this.#locals,
+      isNetworkAsked: (name) => this.#isNetworkAsked(name),
     });
+  }
+
+  /** Whether a zone of the routes claims the name, signatures of ours cover it, or a resolver inside is asked for all. */
+  #isNetworkAsked(name: NameKey): boolean {
+    const { upstreams, zones = [] } = this.#routes;
+    const claims = [...zones.map((z) => z.name), ...this.#options.anchors.map((a) => a.owner)];
+    if (claims.some((claim) => claim !== rootName && isBelow(name, claim))) return true;
+    return (
+      this.#options.mode !== 'recurse' &&
+      upstreams.some(({ endpoint: { address } }) => isPrivateUse(address) || isLocalOnly(address))
+    );
   }
 
   /** A lookup for `oe why`: both address types, nobody waits for the octets. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ClientGuard, type ClientRules } from '../../src/dns/clients.ts';
 import { decodeMessage, encodeMessage } from '../../src/dns/message.ts';
 import { nameOf, rootName } from '../../src/dns/name.ts';
-import { turnedAway } from '../../src/dns/stub.ts';
+import { turnedAway } from '../../src/dns/turned-away.ts';
 import { Ede, EdnsOption, Rcode, Type } from '../../src/dns/types.ts';
 import { parseAddress, type IpAddress } from '../../src/net/address.ts';
 import { parsePrefix, prefixContains } from '../../src/net/prefix.ts';
@@ -65,16 +65,17 @@ test('who is not let in gets REFUSED with EDE 18, who asks too much gets TC and 
   const edns = { version: 0, udpSize: 1_232, dnssecOk: false, options: [] };
   const name = nameOf('www.example.org') ?? rootName;
   const query = encodeMessage(queryMessage({ id: 9, questions: [{ name, type: Type.A, class: 1 }], edns }));
-  const refused = read(turnedAway(query, 'refuse'));
+  const refused = read(turnedAway(query, 'refuse', 1_232));
   expect(refused).toMatchObject({ id: 9, rcode: Rcode.REFUSED, truncated: false, answer: [] });
   expect(refused.edns?.options[0]).toMatchObject({ code: EdnsOption.EDE });
   expect(refused.edns?.options[0]?.data[1]).toBe(Ede.PROHIBITED);
-  const cut = turnedAway(query, 'truncate');
+  const cut = turnedAway(query, 'truncate', 1_232);
   expect(read(cut)).toMatchObject({ id: 9, rcode: Rcode.NOERROR, truncated: true, answer: [] });
   // Whoever's address was forged gets no more than was sent.
   expect(cut?.length).toBeLessThanOrEqual(query.length);
-  expect(turnedAway(new Uint8Array(5), 'refuse')).toBeUndefined();
-  expect(turnedAway(encodeMessage(queryMessage({ response: true })), 'truncate')).toBeUndefined();
+  expect(turnedAway(query, 'drop', 1_232)).toBeUndefined();
+  expect(turnedAway(new Uint8Array(5), 'refuse', 1_232)).toBeUndefined();
+  expect(turnedAway(encodeMessage(queryMessage({ response: true })), 'truncate', 1_232)).toBeUndefined();
 });
 
 test('a prefix contains what agrees with it in all of its bits', () => {

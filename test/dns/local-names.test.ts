@@ -85,6 +85,26 @@ test.each(['10.1.2.3', '172.16.0.1', '172.31.255.1', '192.168.1.1', '100.64.0.1'
   },
 );
 
+test('names of the network are answered here where nobody inside is asked, and proved unsigned by their parent', () => {
+  const outside = { ...nothing, isNetworkAsked: () => false };
+  for (const text of ['10.1.2.3', '172.16.0.1', '172.31.255.1', '192.168.1.1', '100.127.0.1', 'fd00::1'])
+    expect([text, tellOf(localAnswer(question(reverse(text), Type.PTR), outside))]).toEqual([
+      text,
+      'NXDOMAIN',
+    ]);
+  for (const text of ['172.15.0.1', '172.32.0.1', '100.63.0.1', '100.128.0.1', '198.18.2.10', 'fc00::1'])
+    expect(localAnswer(question(reverse(text), Type.PTR), outside)).toBeUndefined();
+  expect(tellOf(localAnswer(question('router.home.arpa', Type.A), outside))).toBe('NXDOMAIN');
+  expect(tellOf(localAnswer(question('home.arpa', Type.SOA), outside))).toHaveLength(1);
+  // RFC 8375 §4: a client that validates needs to know from arpa that home.arpa is not signed.
+  for (const apex of ['home.arpa', '10.in-addr.arpa'])
+    expect(localAnswer(question(apex, Type.DS), outside)).toBeUndefined();
+  const inside = { ...nothing, isNetworkAsked: (n: NameKey) => n === named('nas.home.arpa') };
+  expect(localAnswer(question('nas.home.arpa', Type.A), inside)).toBeUndefined();
+  const hosts = { ...outside, hosts: parseHosts('10.1.2.3 nas.home.arpa') };
+  expect(tellOf(localAnswer(question('nas.home.arpa', Type.A), hosts))).toEqual(['A 10.1.2.3']);
+});
+
 test('names that the network answers for are asked upstream', () => {
   for (const name of ['router.home.arpa', 'ipv4only.arpa', 'www.example', 'in-addr.arpa', 'arpa', '.'])
     expect(told(name, Type.A)).toBe('upstream');

@@ -3,9 +3,10 @@ import type { Message } from '../../src/dns/message.ts';
 import { nat64Prefix } from '../../src/dns/dns64.ts';
 import { nameText } from '../../src/dns/name.ts';
 import { rdataText } from '../../src/dns/rdata-text.ts';
-import { Ede, Rcode, Type, typeName } from '../../src/dns/types.ts';
+import { Ede, EdnsOption, Rcode, Type, typeName } from '../../src/dns/types.ts';
 import { bob, bogusName, plainName } from '../sim/internet.ts';
 import { withRules } from './desk.ts';
+import { address, name } from './stage.ts';
 
 test('a question for ANY is answered with HINFO where the name is there, and never with an address (RFC 8482 §4.2)', () => {
   for (const group of ['private', 'private-or-clear', 'clear'] as const) {
@@ -48,6 +49,26 @@ test('a failure names the zone and the record (RFC 8914)', () => {
   const text = new TextDecoder().decode(option?.data.subarray(2));
   expect(text).toContain(bogusName);
   expect(text).toMatch(/\bA\b/);
+});
+
+test('names of a private network go to a resolver inside it, to a zone of their own, and never to the internet', () => {
+  const resolver = (text: string) => ({
+    endpoint: { address: address(text), port: 53 },
+    transport: 'udp' as const,
+  });
+  const asked = (changes: Parameters<typeof withRules>[1]): Message =>
+    withRules([], changes).ask('3.2.1.10.in-addr.arpa', Type.PTR);
+  const synthesized = (message: Message): boolean =>
+    message.edns?.options.some((o) => o.code === EdnsOption.EDE && o.data[1] === Ede.SYNTHESIZED) === true;
+  const here = { rcode: Rcode.NXDOMAIN };
+  expect(asked({ upstreams: [resolver('198.51.100.53')] })).toMatchObject(here);
+  expect(synthesized(asked({ upstreams: [resolver('198.51.100.53')] }))).toBe(true);
+  expect(synthesized(asked({ mode: 'recurse', upstreams: [resolver('10.0.0.53')] }))).toBe(true);
+  expect(synthesized(asked({ upstreams: [resolver('10.0.0.53')] }))).toBe(false);
+  const zones = [
+    { name: name('10.in-addr.arpa'), kind: 'forward', servers: [resolver('198.51.100.54')] },
+  ] as const;
+  expect(synthesized(asked({ upstreams: [resolver('198.51.100.53')], zones }))).toBe(false);
 });
 
 test('in a network with NAT64 a program gets made addresses for a name with a signed IPv4 one, without AD', () => {
