@@ -269,11 +269,30 @@ export class Recursing {
     return this.#time.now;
   }
 
+  get wall(): WallSeconds {
+    return this.#time.wall;
+  }
+
+  /** Somebody sets the clock of the wall. */
+  set wall(seconds: WallSeconds) {
+    this.#time.wall = seconds;
+  }
+
+  /** Time passes. */
+  wait(seconds: number): void {
+    this.run(this.now + seconds * 1000);
+  }
+
+  /** Questions that servers saw since the last call. */
+  questions(): string[] {
+    return this.internet.questions();
+  }
+
   /** Asks and lets everything happen until the answer is there. */
-  ask(name: string, type: number = Type.A): Resolution {
+  ask(name: string, type: number = Type.A, checkingDisabled = false): Resolution {
     const id = this.#nextId++;
     const question = { name: key(name), type, class: Class.IN };
-    this.#handle({ kind: 'lookup', id, question, checkingDisabled: false });
+    this.#handle({ kind: 'lookup', id, question, checkingDisabled });
     for (let at = this.now + 10; !this.#resolved.has(id) && at < this.now + 20_000; at += 10) this.run(at);
     const resolution = this.#resolved.get(id);
     if (!resolution) throw new Error(`no answer to ${name}`);
@@ -288,6 +307,11 @@ export class Recursing {
         this.#handle({ kind: 'tick' });
       },
     );
+  }
+
+  /** Forgets a name and all below it. */
+  flush(name: string): void {
+    this.#handle({ kind: 'flush', request: 1, what: { name: key(name), tree: true } });
   }
 
   #handle(input: ResolverInput): void {

@@ -181,6 +181,11 @@ export class SignedWorld {
     return this;
   }
 
+  /** What becomes of a reply on its way out. */
+  tampered(reply: Message, question: Question): Message {
+    return this.#tampers.reduce((message, tamper) => tamper(message, question), reply);
+  }
+
   /** DS RDATA of a zone, and the DNSKEY RDATA behind it. */
   keysOf(zone: string): { readonly dnskey: Uint8Array; readonly ds: readonly Uint8Array[] } {
     const found = this.#zone(key(zone));
@@ -226,7 +231,7 @@ export class SignedWorld {
       additional: [],
       edns: { version: 0, udpSize: 1232, dnssecOk: query.value.edns?.dnssecOk ?? false, options: [] },
     };
-    for (const tamper of this.#tampers) reply = tamper(reply, question);
+    reply = this.tampered(reply, question);
     const whole = encodeMessage(reply);
     if (transport === 'tcp' || whole.length <= this.udpLimit) return withCaseOf(octets, whole);
     return withCaseOf(octets, encodeMessage({ ...reply, truncated: true, answer: [], authority: [] }));

@@ -15,7 +15,7 @@ import { mutantsOf, mutated, type Mutant } from './mutants.ts';
 const root = new URL('../../', import.meta.url);
 const directory = 'src/dns/dnssec/';
 /** Seconds after which a mutant that has not come to an end counts as noticed: it goes round for ever. */
-const patience = 60;
+const patience = 150;
 /** Mutants of one process: each leaves its modules behind. */
 const perWorker = 150;
 const unitTests = ['chain', 'denial', 'positive', 'dnssec-vectors', 'limits', 'real-world', 'resolver'];
@@ -31,7 +31,7 @@ console.log(`${mutants.length} mutants of ${files.length} files`);
 
 const survivors: Mutant[] = [];
 let known = 0;
-const alive = await firstKiller(new Worker(new URL('worker.ts', import.meta.url)));
+const alive = await firstKiller(started());
 if (alive !== undefined) throw new Error(`without any mutant there is something wrong: ${alive}`);
 for (let from = 0; from < mutants.length; from += perWorker)
   await playAll(mutants.slice(from, from + perWorker), from);
@@ -42,6 +42,12 @@ console.log(
 );
 for (const mutant of unnoticed) console.log(`survives: ${mutant.id} (line ${mutant.line})`);
 process.exitCode = unnoticed.length > 0 ? 1 : 0;
+
+function started(): Worker {
+  return new Worker(new URL('worker.ts', import.meta.url), {
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
+}
 
 /** What is wrong without any mutant. */
 async function firstKiller(worker: Worker): Promise<string | undefined> {
@@ -57,7 +63,7 @@ async function firstKiller(worker: Worker): Promise<string | undefined> {
 }
 
 async function playAll(some: readonly Mutant[], offset: number): Promise<void> {
-  let worker = new Worker(new URL('worker.ts', import.meta.url));
+  let worker = started();
   for (const [i, mutant] of some.entries()) {
     if (equivalent.has(mutant.id)) {
       known++;
@@ -66,7 +72,7 @@ async function playAll(some: readonly Mutant[], offset: number): Promise<void> {
     const killer = await new Promise<string | undefined>((resolve) => {
       const timer = setTimeout(() => {
         void worker.terminate();
-        worker = new Worker(new URL('worker.ts', import.meta.url));
+        worker = started();
         resolve('it goes on for ever');
       }, patience * 1000);
       worker.removeAllListeners();
@@ -77,7 +83,7 @@ async function playAll(some: readonly Mutant[], offset: number): Promise<void> {
       });
       worker.on('error', () => {
         clearTimeout(timer);
-        worker = new Worker(new URL('worker.ts', import.meta.url));
+        worker = started();
         resolve('it ends the process');
       });
       worker.postMessage({ id: offset + i + 1, mutant });

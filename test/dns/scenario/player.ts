@@ -1,19 +1,18 @@
 /** Plays scenes through the public doors: the stub's octets and the resolver. */
 import { decodeMessage, encodeMessage, type Message } from '../../../src/dns/message.ts';
-import { nameText } from '../../../src/dns/name.ts';
+import { nameText, rootName } from '../../../src/dns/name.ts';
 import { rdataText } from '../../../src/dns/rdata-text.ts';
 import type { Resolution } from '../../../src/dns/resolver.ts';
 import { decodeQuery, encodeAnswer } from '../../../src/dns/stub.ts';
 import { Class, EdnsOption, rcodeName, Type, typeName } from '../../../src/dns/types.ts';
 import { wallSeconds } from '../../../src/time.ts';
 import { Forwarding } from '../forwarding.ts';
+import { hintsOf, Internet, Recursing } from '../internet.ts';
 import { queryMessage } from '../query.ts';
 import { key, signingDate } from '../zone.ts';
 import { number, typeNamed } from './rdata.ts';
-import { located, recordOf, stageOf, type Stage } from './stage.ts';
+import { located, recordOf, stageOf, type Mode, type Stage } from './stage.ts';
 import { optionsOf, type Line, type Scene } from './text.ts';
-
-export type Mode = 'forward' | 'recurse';
 
 /** What is wrong in a scene, each with the line that it is about; nothing where all goes as it says. */
 export function play(scene: Scene, mode: Mode): string[] {
@@ -26,7 +25,7 @@ export function play(scene: Scene, mode: Mode): string[] {
 /** The modes that a scene is for: both, or those of its `modes` line. */
 export function modesOf(scene: Scene): readonly Mode[] {
   const line = scene.lines.findLast((l) => l.words[0] === 'modes');
-  return (line?.words.slice(1) as Mode[] | undefined) ?? ['forward'];
+  return (line?.words.slice(1) as Mode[] | undefined) ?? ['forward', 'recurse'];
 }
 
 const steps = new Set([
@@ -61,7 +60,7 @@ class Player {
   readonly #setting: Line[] = [];
   #inReply = false;
   #stage: Stage | undefined;
-  #net: Forwarding | undefined;
+  #net: Forwarding | Recursing | undefined;
   #wall = signingDate;
   #seen: Seen | undefined;
 
@@ -70,6 +69,11 @@ class Player {
   }
 
   line(line: Line): void {
+    // `in recurse expect …`: for one way of resolving alone.
+    if (line.words[0] === 'in') {
+      if (line.words[1] === this.#mode) this.line({ ...line, words: line.words.slice(2) });
+      return;
+    }
     const [command = '', ...words] = line.words;
     if (this.#inReply || !steps.has(command)) this.#set(line, command, words);
     else this.#step(line, command, words);
@@ -120,15 +124,36 @@ class Player {
     }
   }
 
-  #started(): Forwarding {
-    this.#stage ??= stageOf(this.#setting, this.#wall);
+  #started(): Forwarding | Recursing {
+    this.#stage ??= stageOf(this.#setting, this.#wall, this.#mode);
     if (!this.#net) {
-      this.#net = new Forwarding(this.#stage.anchors, (octets, transport) =>
-        this.#stage?.world.answer(octets, transport),
-      );
+      this.#net = this.#mode === 'forward' ? this.#forwarding(this.#stage) : this.#recursing(this.#stage);
       this.#net.wall = this.#wall;
     }
     return this.#net;
+  }
+
+  #forwarding({ anchors }: Stage): Forwarding {
+    const net = new Forwarding(anchors, (octets, transport) => this.#stage?.world.answer(octets, transport));
+    // What a scene's resolver leaves out is to be judged, not to be got around.
+    net.restart({}, {}, { probes: false });
+    return net;
+  }
+
+  /** Servers say what the zones say that the scene has by then. */
+  #recursing({ anchors, world }: Stage): Recursing {
+    const internet = new Internet();
+    for (const address of world.servers.keys()) {
+      internet.at(address, (question, query) => {
+        const now = this.#stage?.world;
+        const said = now?.serve(now.servers.get(address) ?? [], question, query.edns?.dnssecOk ?? false);
+        return said && now?.tampered({ ...query, response: true, ...said }, question);
+      });
+    }
+    const roots = [...world.servers]
+      .filter(([, zones]) => zones.includes(rootName))
+      .map(([address]) => address);
+    return new Recursing(internet, { anchors, hints: hintsOf({ ns: roots }) });
   }
 
   #query(line: Line, [name = '', type = '', ...flags]: readonly string[]): void {
