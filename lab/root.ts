@@ -68,6 +68,9 @@ const recipe = {
   kernel: 'user-mode-linux',
 };
 
+/** What only one scenario wants, and half as large as all else. */
+const browser = ['chromium-headless-shell', 'fonts-dejavu-core'];
+
 /** Kernel modules that the guest loads, in this order. */
 export const modules = [
   ...[
@@ -123,6 +126,51 @@ export async function ensureRoot(say: (line: string) => void): Promise<LabRoot> 
     return {
       ok: false,
       why: `The lab's root could not be made: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  } finally {
+    lock.kill();
+  }
+}
+
+/** Finds or makes what lies over the root `directory` where a browser is wanted. */
+export async function ensureBrowser(directory: string, say: (line: string) => void): Promise<LabRoot> {
+  const version = createHash('sha256').update(JSON.stringify(browser)).digest('hex').slice(0, 6);
+  const layer = `${directory}-browser-${version}`;
+  if (existsSync(layer)) return { ok: true, directory: layer };
+  const lock = await takeLock(join(cacheDirectory(), 'lock'), say);
+  try {
+    const log = join(cacheDirectory(), 'browser.log');
+    writeFileSync(log, '');
+    rmSync(`${layer}.making`, { recursive: true, force: true });
+    mkdirSync(join(cacheDirectory(), 'mount'), { recursive: true });
+    const { environment, configuration } = aptProxies();
+    const script = [
+      // All that apt changes lands in the upper directory, which is the layer.
+      `base='${join(cacheDirectory(), 'mount')}'; root=$base/root`,
+      'mount -t tmpfs tmpfs $base; mkdir $base/upper $base/work $root',
+      `mount -t overlay -o lowerdir='${directory}',upperdir=$base/upper,workdir=$base/work overlay $root`,
+      'mount -t proc proc $root/proc; cp /etc/resolv.conf /etc/hosts $root/etc/',
+      'printf "%s" "$APT" >$root/etc/apt/apt.conf.d/99lab',
+      'run() { chroot $root env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }',
+      `run apt-get update; run apt-get install -y ${browser.join(' ')}; run apt-get clean`,
+      'umount $root/proc; umount $root; cd $base/upper',
+      'rm -rf var/lib/apt/lists var/cache etc/apt etc/resolv.conf etc/hosts tmp run',
+      `cp -a . '${layer}.making'`,
+    ].join('\n');
+    const apt = `${configuration}Acquire::Check-Valid-Until "false";\nAPT::Install-Recommends "false";\n`;
+    await run(
+      'Unpacking a browser',
+      `unshare --mount sh -exc "$SCRIPT"`,
+      { ...environment, APT: apt, SCRIPT: script },
+      log,
+      say,
+    );
+    renameSync(`${layer}.making`, layer);
+    return { ok: true, directory: layer };
+  } catch (error) {
+    return {
+      ok: false,
+      why: `The browser could not be had: ${error instanceof Error ? error.message : String(error)}`,
     };
   } finally {
     lock.kill();
@@ -235,7 +283,10 @@ async function build(directory: string, say: (line: string) => void): Promise<vo
   rmSync(join(temporary, 'etc/apt/apt.conf.d/99lab'));
   renameSync(temporary, directory);
   for (const other of readdirSync(cacheDirectory())) {
-    if (/^root-[0-9a-f]{12}$/.test(other) && join(cacheDirectory(), other) !== directory) {
+    if (
+      /^root-[0-9a-f]{12}(?:-browser-.*)?$/.test(other) &&
+      !join(cacheDirectory(), other).startsWith(directory)
+    ) {
       rmSync(join(cacheDirectory(), other), { recursive: true, force: true });
     }
   }

@@ -11,7 +11,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { outDirectory } from './out.ts';
-import { ensureRoot } from './root.ts';
+import { ensureBrowser, ensureRoot } from './root.ts';
 import { bootUml } from './uml.ts';
 
 interface Report {
@@ -61,9 +61,15 @@ async function scenarios(directory: string): Promise<number> {
     return 64;
   }
   const out = outOf('last');
+  let view = directory;
+  if (names.includes('programs')) {
+    const browser = await ensureBrowser(directory, console.log);
+    if (browser.ok) view = `${browser.directory}:${directory}`;
+    else console.log(`${browser.why} It is left out.`);
+  }
   console.log(`Booting the lab's kernel for ${names.length} scenarios (logs and recordings in ${out}) …`);
   const ran = await bootUml({
-    root: directory,
+    root: view,
     out,
     command: `cd /tmp && exec /oe/node_modules/node/bin/node /oe/lab/guest/main.ts ${names.join(' ')}\n`,
     timeoutMs: Number(values.timeout) * 1000,

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { cacheDirectory, modules } from './root.ts';
 
 export interface Boot {
-  /** The root file system; it is not written to. */
+  /** The root file system, after what lies over it and a colon where there is anything; it is not written to. */
   readonly root: string;
   /** Shared with the guest as /lab/out: the command, its exit code, logs and recordings. */
   readonly out: string;

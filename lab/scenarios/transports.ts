@@ -158,7 +158,7 @@ async function makeCertificates(): Promise<void> {
 async function listening({ lab }: Stage, make: string, port: number): Promise<void> {
   const up = await until(async () => {
     const ran = await lab.client.run(['sh', '-c', `busybox nc -w 1 ${resolver} ${port} </dev/null`]);
-    return ran.code === 0;
+    return ran.code === 0 ? true : undefined;
   }, 15_000);
   if (up === undefined)
     throw new Error(`${make} does not listen at ${resolver}:${port}; its log is beside this one`);
