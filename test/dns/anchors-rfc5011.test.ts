@@ -183,6 +183,12 @@ test('a key that a DS names is revoked although its tag is another one then', ()
   expect(zone.see([a, c], [a])).toBe(false);
 });
 
+test('a DS of the key as it is when revoked makes nothing trusted', () => {
+  const zone = new Watched([], [ds(revoked(a))]);
+  expect(zone.see([revoked(a), b], [revoked(a)])).toBe(false);
+  expect(zone.states()).toEqual([]);
+});
+
 test('no more than 16 keys are kept on record', () => {
   const zone = new Watched([a]);
   const many = Array.from({ length: 30 }, (_, i) => signingKey(`many ${i}`, Algorithm.ED25519).rdata);

@@ -3,7 +3,6 @@ import { portHolder } from '../../dns/io/port-holder.ts';
 import type { Server } from '../../dns/finder.ts';
 import { formatServer } from '../../dns/server-text.ts';
 import { Upstreams } from '../../dns/io/upstream.ts';
-import type { TrustAnchor } from '../../dns/anchors.ts';
 import { rootName } from '../../dns/name.ts';
 import { Resolver, type Resolution, type ResolverInput } from '../../dns/resolver.ts';
 import { Class, Ede, Type } from '../../dns/types.ts';
@@ -17,7 +16,7 @@ import { describePublicKey } from '../../net/public-key.ts';
 import { instant, wallSeconds } from '../../time.ts';
 import { hostKeyPath, programDate, type Config } from '../config.ts';
 import { listed } from '../text.ts';
-import { loadTrust } from './anchors.ts';
+import { loadTrust, type LoadedTrust } from './anchors.ts';
 import { loadHostKey } from './host-key.ts';
 import { isNetworkAdmin } from './privilege.ts';
 import { systemRandom } from './random.ts';
@@ -38,7 +37,7 @@ export interface Check {
 
 /** Looks at everything that `oe up` needs on this machine; `isRunning`: an agent answers on the control socket. */
 export async function examine(config: Config, isRunning: boolean): Promise<Check[]> {
-  const anchors = anchorsOf(config);
+  const trust = trustOf(config);
   return [
     privileges(),
     ...(await kernel()),
@@ -46,10 +45,10 @@ export async function examine(config: Config, isRunning: boolean): Promise<Check
     ...ikePorts(config, isRunning),
     ...otherDaemons(),
     hostKey(config),
-    ...('check' in anchors ? [anchors] : []),
-    ...(await upstreamChecks(config, 'check' in anchors ? [] : anchors.anchors)),
+    ...('check' in trust ? [trust] : trustChecks(trust)),
+    ...(await upstreamChecks(config, 'check' in trust ? undefined : trust)),
     resolvConf(config),
-    clock(),
+    clock('check' in trust ? programDate : (trust.trust.clockNotBefore ?? programDate)),
   ];
 }
 
@@ -236,37 +235,43 @@ function hostKey(config: Config): Check {
   }
 }
 
-function anchorsOf(config: Config): Check | { readonly anchors: readonly TrustAnchor[] } {
+function trustOf(config: Config): Check | LoadedTrust {
   try {
-    const { fixed, trust } = loadTrust(config.dns, config.paths);
-    return { anchors: [...fixed, ...(trust.managed ?? [])] };
+    return loadTrust(config.dns, config.paths);
   } catch (error) {
     return fromError('trust-anchors', error);
   }
 }
 
-async function upstreamChecks(config: Config, anchors: readonly TrustAnchor[]): Promise<Check[]> {
+function trustChecks({ complaints }: LoadedTrust): Check[] {
+  if (complaints.length === 0) return [ok('trust-anchors', 'The trust anchors can be read.')];
+  return complaints.map((sentence) =>
+    problem('trust-anchors', sentence, 'Look who wrote into the state directory.'),
+  );
+}
+
+async function upstreamChecks(config: Config, trust: LoadedTrust | undefined): Promise<Check[]> {
   let upstreams: readonly Server[];
   try {
     ({ upstreams } = await new RouteSource(config).read());
   } catch (error) {
     return [fromError('upstream', error)];
   }
-  if (anchors.length === 0) return [];
+  if (!trust) return [];
   const offset = config.dns.validationDate;
-  return Promise.all(upstreams.map((upstream) => upstreamCheck(upstream, anchors, offset)));
+  return Promise.all(upstreams.map((upstream) => upstreamCheck(upstream, trust, offset)));
 }
 
 /** Asks one resolver for the root's keys and validates them: whether DNSSEC gets through there. */
 async function upstreamCheck(
   upstream: Server,
-  anchors: readonly TrustAnchor[],
+  trust: LoadedTrust,
   validationDate: number | undefined,
 ): Promise<Check> {
   const check = 'upstream-dnssec';
   const text = formatServer(upstream);
   const wall = validationDate ?? Math.floor(Date.now() / 1_000);
-  const found = await rootKeys(upstream, anchors, wall);
+  const found = await rootKeys(upstream, trust, wall);
   if (!found)
     return problem(
       check,
@@ -307,12 +312,14 @@ async function upstreamCheck(
   }
 }
 
-function rootKeys(
-  upstream: Server,
-  anchors: readonly TrustAnchor[],
-  wall: number,
-): Promise<Resolution | undefined> {
-  const resolver = new Resolver({ upstreams: [upstream], anchors, random: systemRandom });
+function rootKeys(upstream: Server, trust: LoadedTrust, wall: number): Promise<Resolution | undefined> {
+  const { managed, saved } = trust.trust;
+  const resolver = new Resolver({
+    upstreams: [upstream],
+    anchors: trust.fixed,
+    trust: { managed: managed ?? [], saved },
+    random: systemRandom,
+  });
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined;
     const sockets = new Upstreams({
@@ -371,10 +378,13 @@ function resolvConf(config: Config): Check {
   return problem('resolv-conf', `Programs do not ask oe, or not only: ${path} ${who}.`, remedy);
 }
 
-/** A clock that stands before this program was written is certainly wrong; signatures cannot be judged by it. */
-function clock(): Check {
+/**
+ * A clock that stands before a time that has been, that of this program or of its state, is certainly wrong; signatures
+ * cannot be judged by it.
+ */
+function clock(notBefore: number): Check {
   const now = new Date();
-  return now.getTime() < programDate * 1_000
+  return now.getTime() < notBefore * 1_000
     ? problem(
         'clock',
         `The clock says ${now.toISOString()}, which is past.`,
