@@ -48,6 +48,8 @@ export interface FindersOptions extends Routes {
    * that. Absent: no.
    */
   readonly probes?: boolean;
+  /** Ask the upstreams for encrypted ways to them (RFC 9462). Absent: no. */
+  readonly discovers?: boolean;
 }
 
 /** A question on its way, whichever finder has it now. */
@@ -90,10 +92,10 @@ export class Finders {
       stubs: this.#stubs,
     });
     this.#random = random;
-    this.#upstreams = new Forward(this.#asks, options.upstreams, { random, probes: options.probes ?? false });
+    this.#upstreams = new Forward(this.#asks, options.upstreams, options);
     this.#lastResort = new LastResort(this.#recursion);
     this.#mayResort = !this.#isRecursive && options.probes === true;
-    this.#routeZones(options.zones ?? []);
+    this.#routeZones(options.zones ?? [], 0 as Instant, []);
   }
 
   get stats(): Readonly<Record<string, number>> {
@@ -167,15 +169,15 @@ export class Finders {
   }
 
   /** The network says something else than before. What is on its way survives, and goes to the new ones where it must. */
-  use({ upstreams, zones = [] }: Routes, now: Instant): void {
-    this.#upstreams.use(upstreams, now);
-    this.#routeZones([...this.#stubs, ...zones.filter((z) => z.kind === 'forward')], now);
+  use({ upstreams, zones = [] }: Routes, now: Instant, effects: EffectSink): void {
+    this.#upstreams.use(upstreams, now, effects);
+    this.#routeZones([...this.#stubs, ...zones.filter((z) => z.kind === 'forward')], now, effects);
   }
 
   /** How it stands with the ways to the upstreams, where that is not as it should be. */
   notes(now: Instant): HealthNote[] {
     if (this.#isRecursive) return [];
-    const notes = this.#upstreams.notes(now).map((sentence): HealthNote => ({ level: 'notice', sentence }));
+    const notes = this.#upstreams.notes(now);
     if (!this.#isStranded) return notes;
     const sentence =
       this.#lastResort.state === 'works'
@@ -184,9 +186,15 @@ export class Finders {
     return [...notes, { level: this.#lastResort.state === 'works' ? 'notice' : 'warning', sentence }];
   }
 
-  /** This host's addresses are others now: nothing that is sent may tell that it is the same host. */
-  forgetCookies(): void {
+  /** Forgets who serves `name`, or with `tree` all below it as well. */
+  forget(name: NameKey, tree: boolean): void {
+    this.#recursion.forget(name, tree);
+  }
+
+  /** This host's addresses are others now: nothing may tell that it is the same host, or be true still of the network. */
+  moved(now: Instant, effects: EffectSink): void {
     this.#asks.forgetCookies();
+    this.#upstreams.moved(now, effects);
   }
 
   *#finders(): Iterable<Finder> {
@@ -205,13 +213,13 @@ export class Finders {
     return this.#recursion;
   }
 
-  #routeZones(zones: readonly RoutedZone[], now = 0 as Instant): void {
+  #routeZones(zones: readonly RoutedZone[], now: Instant, effects: EffectSink): void {
     this.#zones = zones
       .map(({ name, kind, servers }) => {
         if (kind === 'stub') return { name, finder: this.#recursion };
         const forward =
           this.#forwards.get(name) ?? new Forward(this.#asks, servers, { random: this.#random });
-        forward.use(servers, now);
+        forward.use(servers, now, effects);
         this.#forwards.set(name, forward);
         return { name, finder: forward };
       })

@@ -176,10 +176,10 @@ export class Resolver {
         this.#trust.fetchFailed(input.why, wall, effects);
         break;
       case 'upstreams':
-        this.#finders.use(input.routes, now);
+        this.#finders.use(input.routes, now, effects);
         break;
       case 'moved':
-        this.#finders.forgetCookies();
+        this.#finders.moved(now, effects);
         break;
       case 'flush':
         effects.push({ kind: 'flushed', request: input.request, entries: this.#flush(input.what) });
@@ -763,6 +763,7 @@ export class Resolver {
 
   #flush({ name, type, tree = false }: Flush): number {
     this.#generation++;
+    this.#finders.forget(name ?? rootName, tree || name === undefined);
     const isProof = type === undefined || type === Type.DS || type === Type.DNSKEY;
     const entries =
       name === undefined

@@ -122,8 +122,9 @@ test('glue counts for the name servers of that referral alone, and only within t
     ),
   );
   it.find('www.sub.evil.org');
-  // The address was looked up instead, from those who know it.
+  // The address was looked up instead, from those who know it, and asked.
   expect(it.internet.questions(victim)).toContain('A www.victim.org');
+  expect(it.internet.questions(evil)).toEqual(['A sub.evil.org']);
   expect(victimAfter(it)).toEqual(theirs);
 });
 
@@ -149,6 +150,9 @@ test('a referral that leads upwards, sideways or nowhere is of no use (lame)', (
     { authoritative: false },
     { ...denial('.', Rcode.NXDOMAIN) },
     { ...denial('victim.org') },
+    { ...denial('other.evil.org') },
+    // Of another class.
+    { authoritative: false, answer: [{ ...a('www.evil.org', '198.51.100.66'), class: 3 }] },
     { rcode: Rcode.REFUSED },
     { rcode: Rcode.SERVFAIL },
     { rcode: 9 },
@@ -373,6 +377,41 @@ test('name servers in the zone itself, without glue, are dead', () => {
   );
   expect(outcomeOf(it.find('www.evil.org'))).toBe('no name server of evil.org has an address that is known');
   expect(it.internet.questions(evil)).toEqual([]);
+});
+
+test('dead names do not crowd out the one that lives', () => {
+  const dead = Array.from({ length: 40 }, (_, i) => ns('evil.org', `ns${i}.evil.org`));
+  for (let i = 0; i < 5; i++) {
+    const it = new Iteration(
+      internet(yes, (q) =>
+        nameText(q.name).endsWith('evil.org')
+          ? referral([...dead, ns('evil.org', 'www.victim.org')])
+          : undefined,
+      ).at('198.51.100.1', yes),
+    );
+    for (let more = 0; more < i; more++) it.find('victim.org');
+    expect(outcomeOf(it.find('www.evil.org'))).toBe('A www.evil.org');
+  }
+});
+
+test.each([
+  [{ serversPerDelegation: 3 }, 40, 1, 3],
+  [{ addressesPerServer: 2 }, 1, 40, 2],
+])('with %j, of %i servers with %i addresses each only %i are asked', (limit, servers, addresses, asked) => {
+  const records = Array.from({ length: servers }, (_, i) => ns('evil.org', `ns${i}.evil.org`));
+  const glue = Array.from({ length: servers * addresses }, (_, i) =>
+    a(`ns${i % servers}.evil.org`, `203.0.113.${i + 1}`),
+  );
+  const it = new Iteration(
+    internet(yes, (q) => (nameText(q.name).endsWith('evil.org') ? referral(records, glue) : undefined)),
+    { limits: { ...defaultLimits, ...limit } },
+  );
+  for (const { server: text } of glue.map((g) => ({ server: g.rdata.join('.') })))
+    it.internet.at(text, () => ({ rcode: Rcode.REFUSED }));
+  for (let i = 0; i < 3; i++) it.find(`n${i}.evil.org`);
+  expect(new Set(it.internet.seen.filter((s) => s.server.startsWith('203.')).map((s) => s.server)).size).toBe(
+    asked,
+  );
 });
 
 test('glue that leads to this host, or to everybody, is not followed', () => {

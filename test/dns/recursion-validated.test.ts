@@ -155,3 +155,12 @@ test('the servers of a zone see no name that is not theirs, and those above see 
     if (server === example) expect(name).toMatch(/example\.org$/);
   }
 });
+
+test('flushing forgets who serves a name as well as what the name says', () => {
+  const it = cold();
+  it.ask('www.example.org');
+  it.internet.questions();
+  it.flush('example.org');
+  it.ask('www.example.org');
+  expect(it.internet.questions(org)).toContain('A example.org');
+});

@@ -392,6 +392,24 @@ test('a host without IPv6 loses no time over it', () => {
   expect((it.asks.stats['asked'] ?? 0) - before).toBe(10);
 });
 
+test('one dead server does not speak for all IPv4, nor do failures of both for either', () => {
+  const internet = new Internet()
+    .at(root, () => referral([ns('org', 'ns.org')], [a('ns.org', org)]))
+    .at(org, (q) =>
+      q.name === key('ns.host.org')
+        ? answer(a('ns.host.org', example))
+        : referral(
+            [ns('one.org', 'ns1.one.org'), ns('one.org', 'ns.host.org')],
+            [a('ns1.one.org', '192.0.2.99')],
+          ),
+    )
+    .at(example, (q) =>
+      answer({ owner: q.name, type: Type.A, class: 1, ttl: 60, rdata: address('198.51.100.1') }),
+    );
+  const it = new Iteration(internet);
+  expect(outcomeOf(it.find('www.one.org'))).toBe('A www.one.org');
+});
+
 test('a zone that has IPv6 servers alone is found over IPv6', () => {
   const six = new SignedWorld([
     { name: '.', servers: [root] },
@@ -423,4 +441,59 @@ test('a delegation is asked for anew when its TTL is over', () => {
   it.internet.questions();
   it.find('ftp.example.org');
   expect(it.internet.questions()).toContain('A example.org');
+});
+
+test('a server that refuses a zone is asked last for a quarter of an hour, one that failed for half a minute', () => {
+  for (const [rcode, restSeconds] of [
+    [Rcode.REFUSED, 900],
+    [Rcode.SERVFAIL, 30],
+  ] as const) {
+    const two = new SignedWorld([
+      { name: '.', servers: [root] },
+      { name: 'org', servers: ['192.0.2.51', '192.0.2.52'], ttl: 86_400 },
+    ]);
+    const it = new Iteration(new Internet(two).change('192.0.2.51', () => ({ rcode })));
+    for (let i = 0; i < 20; i++) it.find(`a${i}.org`);
+    it.wait(restSeconds - 1);
+    it.internet.questions();
+    for (let i = 0; i < 20; i++) it.find(`b${i}.org`);
+    expect(it.internet.questions('192.0.2.51')).toEqual([]);
+    it.wait(2);
+    for (let i = 0; i < 20; i++) it.find(`c${i}.org`);
+    expect(it.internet.questions('192.0.2.51').length).toBeGreaterThan(0);
+  }
+});
+
+test('what the zone of a name server says of its address comes before glue (RFC 2181 §5.4.1)', () => {
+  // org's glue for the name is old; the name's own zone knows better, once it was asked.
+  const internet = new Internet()
+    .at(root, () => referral([ns('org', 'ns.org')], [a('ns.org', org)]))
+    .at(org, (q) =>
+      q.name === key('ns.host.org')
+        ? answer(a('ns.host.org', example))
+        : q.name === key('one.org') || q.name === key('www.one.org')
+          ? referral([ns('one.org', 'ns.host.org')], [a('ns.host.org', '192.0.2.99')])
+          : denial('org'),
+    )
+    .at(example, (q) =>
+      answer({ owner: q.name, type: Type.A, class: 1, ttl: 60, rdata: address('198.51.100.1') }),
+    );
+  const it = new Iteration(internet);
+  // The address in the glue is dead: the name is looked up.
+  expect(outcomeOf(it.find('www.one.org'))).toBe('A www.one.org');
+  internet.questions();
+  expect(outcomeOf(it.find('ftp.one.org'))).toBe('A ftp.one.org');
+  expect(internet.seen.map((s) => s.server)).toEqual([example]);
+});
+
+test('flushing a name forgets its zone cut, with its tree all below', () => {
+  const it = iterate();
+  it.find('x.deep.a.b.example.org');
+  it.internet.questions();
+  it.recursion.forget(key('deep.a.b.example.org'), false);
+  it.find('y.deep.a.b.example.org');
+  expect(it.internet.questions()).toEqual(['A deep.a.b.example.org', 'A y.deep.a.b.example.org']);
+  it.recursion.forget(key('org'), true);
+  it.find('z.deep.a.b.example.org');
+  expect(it.internet.questions()[0]).toBe('A org');
 });

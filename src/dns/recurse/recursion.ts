@@ -430,8 +430,7 @@ export class Recursion implements Finder {
     trim(this.#targets, maxTargets);
     this.#await(query, target);
     const types = [Type.A, Type.AAAA];
-    const working = types.filter((t) => !this.#selection.rests(t === Type.A ? 4 : 6, now));
-    for (const type of working.length > 0 ? working : types) {
+    for (const type of types.filter((t) => !this.#selection.isPointless(t === Type.A ? 4 : 6, now))) {
       this.#walk({ name, type, class: Class.IN }, target, payer.quota, payer.depth + 1, undefined, now);
     }
   }
@@ -450,7 +449,7 @@ export class Recursion implements Finder {
 
   #outcome(query: Query, candidate: Candidate, plain: boolean, outcome: Outcome, now: Instant): void {
     const from = this.#selection.origin(candidate);
-    this.#selection.learnFamily(candidate.server.endpoint.address.family, outcome.kind, now);
+    this.#selection.learnFamily(candidate, outcome.kind, now);
     this.#ready.add(query);
     switch (outcome.kind) {
       case 'silent':

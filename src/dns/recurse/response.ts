@@ -121,8 +121,9 @@ function withoutAnswer(
   if (soa || message.rcode === Rcode.NXDOMAIN) return negative();
   if (message.rcode !== Rcode.NOERROR) return lame(`answers ${rcodeName(message.rcode)}`, false);
   // RFC 2308 §2.2: NS without SOA is a referral.
-  const cuts = authority.filter((s) => s.type === Type.NS && isBelow(name, s.owner));
-  const below = cuts.filter((s) => s.owner !== zone).sort((a, b) => a.owner.length - b.owner.length)[0];
+  const [below] = authority
+    .filter((s) => s.type === Type.NS && isBelow(name, s.owner) && s.owner !== zone)
+    .sort((a, b) => a.owner.length - b.owner.length);
   if (below && type === Type.DS && below.owner === name) {
     // A server from before DNSSEC, or one that gives with the referral what it was asked for.
     return negative(authority.filter((s) => s.type === Type.DS && s.owner === name));
@@ -132,9 +133,8 @@ function withoutAnswer(
     return { kind: 'referral', cut: below.owner, servers, ttl: below.ttl };
   }
   if (message.authoritative) return negative();
-  if (cuts.length > 0) return lame('refers to itself', true);
-  const upward = message.authority.find((r) => r.type === Type.NS);
-  return lame(upward ? `refers to ${nameText(upward.owner)}` : 'has no answer and no authority', true);
+  const elsewhere = message.authority.find((r) => r.type === Type.NS);
+  return lame(elsewhere ? `refers to ${nameText(elsewhere.owner)}` : 'has no answer and no authority', true);
 }
 
 /** The name servers of a referral, with the glue that is theirs to have. */

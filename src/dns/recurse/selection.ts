@@ -29,7 +29,10 @@ const maxRemembered = 4096;
 
 interface Family {
   misfortunes: number;
+  /** The server of the last misfortune: one that is dead says nothing about its family. */
+  last: string | undefined;
   restUntil: Instant;
+  heardAt: Instant;
 }
 
 /** What is known of the servers of zones, beyond their round trips; chooses whom to ask. */
@@ -40,8 +43,8 @@ export class Selection {
   readonly #lame = new Map<string, Instant>();
   readonly #withoutEdns = new Map<string, Instant>();
   readonly #families: Readonly<Record<4 | 6, Family>> = {
-    4: { misfortunes: 0, restUntil: 0 as Instant },
-    6: { misfortunes: 0, restUntil: 0 as Instant },
+    4: { misfortunes: 0, last: undefined, restUntil: 0 as Instant, heardAt: -Infinity as Instant },
+    6: { misfortunes: 0, last: undefined, restUntil: 0 as Instant, heardAt: -Infinity as Instant },
   };
   readonly #origins = new Map<string, Origin>();
 
@@ -102,14 +105,25 @@ export class Selection {
     return now < this.#families[family].restUntil;
   }
 
-  /** A server of this family replied, was silent, or could not be asked. */
-  learnFamily(family: 4 | 6, outcome: 'reply' | 'silent' | 'failed', now: Instant): void {
-    const state = this.#families[family];
+  /** Addresses of this family are not worth looking up: it rests, while the other one is heard of. */
+  isPointless(family: 4 | 6, now: Instant): boolean {
+    const other = family === 4 ? 6 : 4;
+    return this.rests(family, now) && !this.rests(other, now) && this.#families[other].heardAt > now - restMs;
+  }
+
+  /** A server replied, was silent, or could not be asked. */
+  learnFamily({ server }: Candidate, outcome: 'reply' | 'silent' | 'failed', now: Instant): void {
+    const state = this.#families[server.endpoint.address.family];
+    const key = serverKey(server);
     if (outcome === 'reply') {
       state.misfortunes = 0;
+      state.last = undefined;
       state.restUntil = now;
+      state.heardAt = now;
       return;
     }
+    if (state.last === key) return;
+    state.last = key;
     state.misfortunes += outcome === 'failed' ? 2 : 1;
     if (state.misfortunes >= maxMisfortunes) state.restUntil = later(now, restMs);
   }
