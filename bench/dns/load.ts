@@ -106,11 +106,15 @@ function quantile(buckets: readonly { readonly ms: number; readonly count: numbe
   return Number.NaN;
 }
 
-/** Files of questions: every host once, zone by zone in turns; and a Zipf mix of them. */
+/** Files of questions: hosts to warm up with; every other host once, the zones in turns; and a Zipf mix of them. */
 export function writeQuestions(work: string): void {
-  const names: string[] = [];
-  for (let i = 0; i < hostsPerZone; i++)
-    for (let zone = 0; zone < zoneCount; zone++) names.push(hostName(zone, i));
+  const namesOf = (from: number, to: number): string[] =>
+    Array.from({ length: (to - from) * zoneCount }, (_, i) =>
+      hostName(i % zoneCount, from + Math.floor(i / zoneCount)),
+    );
+  const names = namesOf(warmUpHosts, warmUpHosts + hostsPerZone);
+  const warmUp = namesOf(0, warmUpHosts);
+  writeFileSync(join(work, 'warm-up'), warmUp.map((n) => `${n} A\n`).join(''));
   writeFileSync(join(work, 'once'), names.map((n) => `${n} A\n`).join(''));
   // The n-th name is asked for as often as 1/n says.
   const sums: number[] = [];
@@ -129,6 +133,7 @@ export function writeQuestions(work: string): void {
   writeFileSync(join(work, 'zipf'), mix.join(''));
 }
 
+export const warmUpFile = `${inside}/warm-up`;
 export const onceFile = `${inside}/once`;
 export const zipfFile = `${inside}/zipf`;
 

@@ -1,7 +1,7 @@
 /** `node measure.ts ROOT WORK [--json] [--seconds N]`: measures in a network of its own, where `WORK` is `/lab/out` of the root. */
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
-import { dnsperf, onceFile, startPinned, writeQuestions, zipfFile, type Daemon } from './load.ts';
+import { dnsperf, onceFile, startPinned, writeQuestions, warmUpFile, zipfFile, type Daemon } from './load.ts';
 import { measured, type Measured } from './resolvers.ts';
 import { authorityPort, hostName, inside, makeZones, zoneCount } from './zones.ts';
 
@@ -63,8 +63,10 @@ try {
 async function measure(one: Measured): Promise<Row> {
   say(`${one.name}: cold …`);
   let daemon = await started(one, authorityPort);
+  const once = ['-n', '1', '-q', '20', '-e', '-D', '-d'];
+  dnsperf(root, loadCore, one.port, ...once, warmUpFile);
   const before = daemon.cpuSeconds();
-  const cold = dnsperf(root, loadCore, one.port, '-d', onceFile, '-n', '1', '-q', '20', '-e', '-D');
+  const cold = dnsperf(root, loadCore, one.port, ...once, onceFile);
   const coldCpu = daemon.cpuSeconds() - before;
 
   say(`${one.name}: cached, ${seconds} s …`);

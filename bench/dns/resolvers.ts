@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside } from './zones.ts';
 
@@ -38,6 +38,8 @@ export function measured(root: string, work: string, checkout: string): readonly
         '[policy]',
         more.policy ?? '',
       ]);
+      // What it would remember of the run before.
+      rmSync(join(work, `oe-${port}`), { recursive: true, force: true });
       return [join(checkout, 'bin/oe'), 'up', '--config', join(work, `${port}.toml`)];
     },
   });

@@ -20,7 +20,7 @@ export const inside = '/lab/out';
  * trust anchor. `work` is `/lab/out` for what runs in `root`.
  */
 export function makeZones(root: string, work: string, say: (line: string) => void): void {
-  const done = join(work, 'zones.done');
+  const done = join(work, `zones-${warmUpHosts + hostsPerZone}.done`);
   if (existsSync(done)) return;
   mkdirSync(join(work, 'zones'), { recursive: true });
   const zones = Array.from({ length: zoneCount }, (_, i) => `z${i}.bench`);
