@@ -151,6 +151,17 @@ test('a revoked key is done with after 30 days, and stays on record', () => {
   expect(zone.states()).toEqual(['a Removed', 'b Valid']);
 });
 
+test('a revocation that goes on being published does not begin anew', () => {
+  const zone = new Watched([a, b]);
+  for (let days = 0; days <= 30; days += 10) {
+    zone.see([revoked(a), b], [revoked(a), b]);
+    zone.after(10 * day);
+  }
+  expect(zone.states()).toEqual(['a Removed', 'b Valid']);
+  zone.see([revoked(a), b], [revoked(a), b]);
+  expect(zone.states()).toEqual(['a Removed', 'b Valid']);
+});
+
 test('the algorithm of a trust point rolls over like any other key', () => {
   const zone = new Watched([a]);
   zone.see([a, rsa], [a, rsa]);
