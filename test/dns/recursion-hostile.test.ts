@@ -544,3 +544,15 @@ test('a poisoned address of a name server is not used for other zones that have 
   expect(victimAfter(it)).toEqual(theirs);
   expect(address('198.51.100.1').join('.')).toBe(theirs[0]);
 });
+
+test('no more name servers are looked up than the limit says, whether they exist or not', () => {
+  const names = Array.from({ length: 13 }, (_, i) => ns('sub.evil.org', `nx${i}.victim.org`));
+  const it = new Iteration(
+    internet((q, m) => (nameText(q.name).endsWith('sub.evil.org') ? referral(names) : yes(q, m))),
+    { limits: { ...defaultLimits, targets: 4, missingTargets: 100 } },
+  );
+  expect(outcomeOf(it.find('www.sub.evil.org'))).toBe(
+    'it would take the addresses of more than 4 name servers',
+  );
+  expect(it.recursion.stats['serverNamesLookedUp']).toBe(4);
+});

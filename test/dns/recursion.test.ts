@@ -497,3 +497,19 @@ test('flushing a name forgets its zone cut, with its tree all below', () => {
   it.find('z.deep.a.b.example.org');
   expect(it.internet.questions()[0]).toBe('A org');
 });
+
+test('the delegations of the root outlive what is known of its own servers', () => {
+  const it = new Iteration(
+    new Internet(world()).change(root, (said, q) =>
+      q.type === Type.NS ? { ...answer(ns('.', 'ns', 60)), additional: [a('ns', root, 60)] } : said,
+    ),
+  );
+  it.find('.', Type.NS);
+  it.wait(30);
+  it.find('www.example.org');
+  it.wait(60);
+  it.internet.questions();
+  it.find('ftp.example.org');
+  expect(it.internet.questions(org)).toEqual([]);
+  expect(it.internet.questions(root).filter((q) => q !== 'NS .')).toEqual([]);
+});
