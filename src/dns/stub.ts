@@ -2,6 +2,8 @@ import { toUtf8 } from '../wire/octets.ts';
 import { decoded } from '../wire/reader.ts';
 import { Writer } from '../wire/writer.ts';
 import { NameWriter } from './compression.ts';
+import { nxname } from './dnssec/denial.ts';
+import { decodeNsec } from './dnssec/rdata.ts';
 import { decodeMessage, encodeOpt, HeaderBit, type EdnsOptionData, type Question } from './message.ts';
 import { readPlainName } from './name.ts';
 import type { Resolution } from './resolver.ts';
@@ -109,11 +111,20 @@ export function encodeAnswer(query: ClientQuery, resolution: Resolution, limits:
   const answers = resolution.answer.filter((set) => isWanted(query, set) || isAskedFor(query, set));
   const authority = resolution.authority.filter((set) => isWanted(query, set));
   return encodeResponse(query, limits, {
-    rcode: resolution.rcode,
+    rcode: isCompactDenial(query, resolution) ? Rcode.NOERROR : resolution.rcode,
     secure,
     answer: answers,
     authority,
     ede: resolution.ede,
+  });
+}
+
+/** Who checks the proof itself gets the rcode that goes with it (RFC 9824 §5): the record says that the name is there. */
+function isCompactDenial(query: ClientQuery, { rcode, authority }: Resolution): boolean {
+  if (rcode !== Rcode.NXDOMAIN || query.edns?.dnssecOk !== true) return false;
+  return authority.some(({ type, rdatas }) => {
+    const nsec = type === Type.NSEC && rdatas[0] ? decodeNsec(rdatas[0]) : undefined;
+    return nsec?.ok === true && nsec.value.types.has(nxname);
   });
 }
 

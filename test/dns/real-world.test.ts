@@ -9,7 +9,7 @@ import { address, key, wire, type SignedWorld } from './zone.ts';
 /** IANA "dns-parameters": the type that stands in the bitmap of a name that does not exist (RFC 9824 §2). */
 const nxname = 128;
 
-test('compact denial says of a name that is not there that it has no records, and is believed (RFC 9824)', () => {
+test('compact denial says of a name that is not there that it has no records, and is understood (RFC 9824)', () => {
   const world = exampleWorld();
   const proof = world.signedNsec('nothing.example.org', '\\000.nothing.example.org', [
     Type.RRSIG,
@@ -26,7 +26,7 @@ test('compact denial says of a name that is not there that it has no records, an
     );
   for (const type of [Type.A, Type.IPSECKEY])
     expect(before(world).ask('nothing.example.org', type)).toMatchObject({
-      rcode: Rcode.NOERROR,
+      rcode: Rcode.NXDOMAIN,
       answer: [],
       verdict: { status: 'secure' },
     });

@@ -10,6 +10,8 @@ export type Denial =
       readonly delegation: boolean;
       /** Proved by way of an opt-out span: unsigned delegations may be hidden there (RFC 5155 §6). */
       readonly optOut: boolean;
+      /** Compact denial: the record at the name says itself that there is no such name (RFC 9824 §3.2). */
+      readonly noName?: boolean;
     }
   /** Neither the name nor a wildcard that would stand in for it is there. */
   | { readonly kind: 'noName'; readonly optOut: boolean }
@@ -65,6 +67,8 @@ export function endsTheZone(types: TypeSet): boolean {
 }
 
 const typeAny = 255;
-/** RRSIG, NSEC, NSEC3, and NXNAME, which stands where compact denial says that there is no such name (RFC 9824 §2). */
-const deniers = new Set([46, 47, 50, 128]);
+/** The type that stands in the record of a name that is not there (RFC 9824 §2). */
+export const nxname = 128;
+/** Types that are no data: RRSIG, NSEC, NSEC3, NXNAME. */
+const deniers = new Set([46, 47, 50, nxname]);
 const [typeNs, typeCname, typeSoa, typeDname, typeDs] = [2, 5, 6, 39, 43];

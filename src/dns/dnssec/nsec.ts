@@ -13,6 +13,7 @@ import {
   bitsDeny,
   endsTheZone,
   isParentSide,
+  nxname,
   type Absence,
   type Denial,
   type DenialProof,
@@ -67,7 +68,8 @@ export function nsecProofFrom(zone: NameKey, source: NsecSource): DenialProof {
     const own = matching(name);
     if (own) {
       if (!bitsDeny(own.types, type, name === rootName)) return unproved(name, type);
-      return { kind: 'noData', delegation: type === Type.DS && isParentSide(own.types), optOut: false };
+      const delegation = type === Type.DS && isParentSide(own.types);
+      return { kind: 'noData', delegation, optOut: false, noName: own.types.has(nxname) };
     }
     const span = spanOf(name);
     if (!span) return unproved(name, type);

@@ -19,6 +19,7 @@ import {
   bitsDeny,
   endsTheZone,
   isParentSide,
+  nxname,
   type Absence,
   type Denial,
   type DenialProof,
@@ -123,7 +124,8 @@ export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashB
     const own = matching(name);
     if (own) {
       if (!bitsDeny(own.types, type, name === rootName)) return unproved(name, type);
-      return { kind: 'noData', delegation: type === Type.DS && isParentSide(own.types), optOut: false };
+      const delegation = type === Type.DS && isParentSide(own.types);
+      return { kind: 'noData', delegation, optOut: false, noName: own.types.has(nxname) };
     }
     const proof = encloserOf(name);
     if (!proof) return unproved(name, type);

