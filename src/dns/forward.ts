@@ -1,10 +1,19 @@
+import type { HealthNote } from '../health.ts';
 import type { Random } from '../random.ts';
 import { later, type Deadline, type Instant } from '../time.ts';
 import type { Reply } from './dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome, Server } from './finder.ts';
 import { rrsetsOf, type Message, type Question } from './message.ts';
 import { nameText } from './name.ts';
-import { explain, Ladder, noteOn, stripsDnssec, type Rung, type Upstream } from './ladder.ts';
+import {
+  explain,
+  Ladder,
+  noteOn,
+  stripsDnssec,
+  type LadderOptions,
+  type Rung,
+  type Upstream,
+} from './ladder.ts';
 import { formatServer } from './server-text.ts';
 import { Ede, EdnsOption, Rcode, rcodeName, Type, typeName } from './types.ts';
 
@@ -55,9 +64,9 @@ export class Forward implements Finder {
   readonly #doubted = new WeakSet<Origin>();
   #retransmitted = 0;
 
-  constructor(door: AskDoor, servers: readonly Server[], { random, probes = false }: ForwardOptions) {
+  constructor(door: AskDoor, servers: readonly Server[], options: ForwardOptions) {
     this.#door = door;
-    this.#ladder = new Ladder(door, this, random, probes);
+    this.#ladder = new Ladder(door, this, options.random, options);
     this.#upstreams = servers.map((s) => this.#ladder.upstream(s));
   }
 
@@ -93,14 +102,15 @@ export class Forward implements Finder {
   }
 
   /** How the upstreams are reached, where that is not as it should be. */
-  notes(now: Instant): string[] {
+  notes(now: Instant): HealthNote[] {
     return this.#upstreams.flatMap((u) => noteOn(u, now) ?? []);
   }
 
   start(question: Question, avoided: Origin | undefined, now: Instant, effects: EffectSink): Exchange {
     this.#climb(now, effects);
     const doubtful = this.#upstreams.find((u) => avoided !== undefined && u.current === avoided);
-    if (doubtful && this.#doubted.has(doubtful.current)) this.#ladder.suspect(doubtful, now, effects);
+    if (doubtful && this.#doubted.has(doubtful.current) && this.#ladder.isDoubtful(doubtful, now))
+      this.#ladder.suspect(doubtful, now, effects);
     const live: Live = {
       question,
       reply: undefined,
@@ -138,10 +148,28 @@ export class Forward implements Finder {
   }
 
   /** Others are to be asked from now on. What is under way to one of the former is sent to the new ones as well. */
-  use(servers: readonly Server[], now: Instant): void {
+  use(servers: readonly Server[], now: Instant, effects: EffectSink): void {
     const former = new Map(this.#upstreams.map((u) => [formatServer(u.server), u]));
-    const upstreams = servers.map((s) => former.get(formatServer(s)) ?? this.#ladder.upstream(s));
+    this.#replace(
+      servers.map((s) => former.get(formatServer(s)) ?? this.#ladder.upstream(s)),
+      now,
+      effects,
+    );
+  }
+
+  /** This host is elsewhere: what was learned of the ways to the upstreams does not hold here (RFC 9462 §4.1). */
+  moved(now: Instant, effects: EffectSink): void {
+    this.#replace(
+      this.#upstreams.map((u) => this.#ladder.upstream(u.server)),
+      now,
+      effects,
+    );
+  }
+
+  #replace(upstreams: readonly Upstream[], now: Instant, effects: EffectSink): void {
     if (sameItems(upstreams, this.#upstreams)) return;
+    for (const gone of this.#upstreams.filter((u) => !upstreams.includes(u)))
+      this.#ladder.forget(gone, effects);
     this.#upstreams = upstreams;
     for (const live of this.#live) {
       live.order = this.#orderWithout(live.avoided, now);
@@ -207,7 +235,9 @@ export class Forward implements Finder {
   #silent(upstream: Upstream, now: Instant, effects: EffectSink): void {
     upstream.silences++;
     upstream.shunnedUntil = later(now, shunnedMs);
-    if (upstream.silences >= silencesShunned) this.#ladder.suspect(upstream, now, effects);
+    // A datagram may be lost; what a connection carries is not.
+    const isEnough = upstream.silences >= silencesShunned || upstream.current.server.transport !== 'udp';
+    if (isEnough) this.#ladder.suspect(upstream, now, effects);
   }
 
   /** A question that went over to TCP has more time than UDP would take. */
@@ -364,10 +394,8 @@ export class Forward implements Finder {
 }
 
 /** What a {@link Forward} is made from, besides its servers. */
-export interface ForwardOptions {
+export interface ForwardOptions extends LadderOptions {
   readonly random: Random;
-  /** Find out how DNSSEC gets through to the servers; the root must be signed for that. Absent: no. */
-  readonly probes?: boolean;
 }
 
 /** As a resolver gives it that strips signatures; or the name is in a zone that has none. */

@@ -1,14 +1,19 @@
+import type { HealthNote } from '../health.ts';
 import type { Random } from '../random.ts';
 import { later, type Instant } from '../time.ts';
+import { designated, designationQuestion } from './discovery.ts';
 import type { AskDoor, Asked, EffectSink, Finder, Origin, Outcome, Server } from './finder.ts';
 import type { Message, Question } from './message.ts';
 import { nameOf, rootName } from './name.ts';
+import { formatServer } from './server-text.ts';
 import { serverText } from './servers.ts';
 import { Class, Rcode, rcodeName, Type } from './types.ts';
 
 /** One way of reaching an upstream. Compared by identity: TCP may heal what is bogus over UDP. */
 export interface Rung extends Origin {
   readonly server: Server;
+  /** The upstream itself named it as an encrypted way (RFC 9462). */
+  readonly isOffered: boolean;
   /** What is known of it: `damaged` answers, but not so that anything can be validated; `absent` does not answer. */
   state: 'unknown' | 'works' | 'damaged' | 'absent';
   /** Why it does not work: what it does, without a subject (`strips DNSSEC`), or a clause that names the server. */
@@ -29,11 +34,16 @@ export interface Upstream {
   probing: Probing | undefined;
   /** When it was last found that `current` works. */
   provedAt: Instant | undefined;
-  /** Not probed again before. */
+  /** Not probed again before, where a better way is looked for, and where there is cause for suspicion. */
   nextProbeAt: Instant;
+  suspectAt: Instant;
   restMs: number;
   /** Questions in a row that went unanswered. */
   silences: number;
+  /** When it is asked next for an encrypted way to it. */
+  discoverAt: Instant;
+  /** Its answer to that is awaited. */
+  discovering: Asked | undefined;
   /** Until then others go first. */
   shunnedUntil: Instant;
 }
@@ -60,6 +70,10 @@ export const stripsDnssec = 'strips DNSSEC';
 const patienceMs = { udp: 2000, connected: 3000 };
 /** Milliseconds from one probing to the next: at first, and at most. */
 const [firstRestMs, longestRestMs] = [10_000, 600_000];
+/** Milliseconds from one question for an encrypted way to the next. */
+const discoverMs = 3_600_000;
+/** Milliseconds from a probing that found a way to the next one that something gives cause for. */
+const shortRestMs = 2000;
 /** Milliseconds for which a proof that a way works holds against suspicion. */
 const provedMs = 60_000;
 
@@ -75,15 +89,22 @@ export class Ladder {
   readonly #finder: Finder;
   readonly #random: Random;
   readonly #isOn: boolean;
+  readonly #discovers: boolean;
   /** What the probes belong to. */
   readonly #probes = new Map<Asked, Upstream>();
   #probed = 0;
 
-  constructor(door: AskDoor, finder: Finder, random: Random, isOn: boolean) {
+  constructor(
+    door: AskDoor,
+    finder: Finder,
+    random: Random,
+    { probes = false, discovers = false }: LadderOptions,
+  ) {
     this.#door = door;
     this.#finder = finder;
     this.#random = random;
-    this.#isOn = isOn;
+    this.#isOn = probes;
+    this.#discovers = probes && discovers;
   }
 
   get probed(): number {
@@ -104,8 +125,11 @@ export class Ladder {
       probing: undefined,
       provedAt: undefined,
       nextProbeAt: 0 as Instant,
+      suspectAt: 0 as Instant,
       restMs: firstRestMs,
       silences: 0,
+      discoverAt: 0 as Instant,
+      discovering: undefined,
       shunnedUntil: 0 as Instant,
     };
   }
@@ -116,21 +140,15 @@ export class Ladder {
     return this.#isOn && !isProved;
   }
 
-  /** A way was found that is better than all others; it is taken once it was seen to work. */
-  improve(upstream: Upstream, server: Server, now: Instant): void {
-    if (!this.#isOn) return;
-    upstream.rungs = [rungTo(server), ...upstream.rungs];
-    upstream.nextProbeAt = now;
-  }
-
-  /** A reply gives cause to think that DNSSEC does not get through. */
+  /** There is cause to think that DNSSEC does not get through, or nothing does. */
   suspect(upstream: Upstream, now: Instant, effects: EffectSink): void {
-    if (upstream.probing || !this.isDoubtful(upstream, now) || now < upstream.nextProbeAt) return;
+    if (!this.#isOn || upstream.probing || now < upstream.suspectAt) return;
     this.#probe(upstream, upstream.rungs, now, effects);
   }
 
   /** Somebody asks a question: time to see whether a better way leads to the upstream again. */
   climb(upstream: Upstream, now: Instant, effects: EffectSink): void {
+    this.#discover(upstream, now, effects);
     const isBest = upstream.current === upstream.rungs[0] && upstream.state === 'works';
     if (!this.#isOn || isBest || upstream.probing || now < upstream.nextProbeAt) return;
     const better = upstream.rungs.slice(0, upstream.rungs.indexOf(upstream.current));
@@ -145,6 +163,10 @@ export class Ladder {
     effects: EffectSink,
   ): { readonly settled: Upstream | undefined } | undefined {
     const upstream = this.#probes.get(asked);
+    if (upstream && upstream.discovering === asked) {
+      this.#discovered(upstream, asked, outcome, now);
+      return { settled: undefined };
+    }
     const probing = upstream?.probing;
     const probe = probing?.open.get(asked);
     if (!upstream || !probing || !probe) return undefined;
@@ -163,6 +185,50 @@ export class Ladder {
       this.#door.cancel(asked, effects);
     }
     upstream.probing = undefined;
+  }
+
+  /** As {@link drop}, with all that is asked of it on its own behalf. */
+  forget(upstream: Upstream, effects: EffectSink): void {
+    this.drop(upstream, effects);
+    if (!upstream.discovering) return;
+    this.#probes.delete(upstream.discovering);
+    this.#door.cancel(upstream.discovering, effects);
+    upstream.discovering = undefined;
+  }
+
+  /** Asks the upstream whether it can be reached in private (RFC 9462 §4), now and again. */
+  #discover(upstream: Upstream, now: Instant, effects: EffectSink): void {
+    const { server, discovering, discoverAt } = upstream;
+    if (!this.#discovers || server.transport !== 'udp' || discovering || now < discoverAt) return;
+    upstream.discoverAt = later(now, discoverMs);
+    upstream.discovering = this.#door.ask(
+      {
+        question: designationQuestion,
+        server,
+        toResolver: true,
+        finder: this.#finder,
+        patienceMs: patienceMs.udp,
+      },
+      now,
+      effects,
+    );
+    this.#probes.set(upstream.discovering, upstream);
+  }
+
+  /** What it designates is better than all other ways, once it was seen to work. */
+  #discovered(upstream: Upstream, asked: Asked, outcome: Outcome, now: Instant): void {
+    this.#probes.delete(asked);
+    upstream.discovering = undefined;
+    if (outcome.kind !== 'reply') return;
+    const server = designated(upstream.server, outcome.message);
+    const [first] = upstream.rungs;
+    const offered = first?.isOffered ? first : undefined;
+    if (server && offered && formatServer(offered.server) === formatServer(server)) return;
+    // What it offered before, and does not any longer, is left where it works: a reply in clear proves nothing.
+    if (!server || (offered && upstream.current === offered)) return;
+    const others = upstream.rungs.filter((r) => r !== offered);
+    upstream.rungs = [{ ...rungTo(server), isOffered: true }, ...others];
+    upstream.nextProbeAt = now;
   }
 
   #probe(upstream: Upstream, rungs: readonly Rung[], now: Instant, effects: EffectSink): void {
@@ -236,8 +302,17 @@ export class Ladder {
     upstream.state = state;
     upstream.silences = 0;
     upstream.nextProbeAt = later(now, upstream.restMs);
+    upstream.suspectAt = state === 'works' ? later(now, shortRestMs) : upstream.nextProbeAt;
     upstream.restMs = Math.min(longestRestMs, upstream.restMs * 2);
   }
+}
+
+/** What a {@link Ladder} may do; absent: not. */
+export interface LadderOptions {
+  /** Find out how DNSSEC gets through to the servers; the root must be signed for that. */
+  readonly probes?: boolean;
+  /** Ask the servers for encrypted ways to them (RFC 9462); only with `probes`. */
+  readonly discovers?: boolean;
 }
 
 /** Why nothing that the upstream says can be validated: `192.0.2.1:53 strips DNSSEC; nothing listens at …`. */
@@ -246,11 +321,21 @@ export function explain(upstream: Upstream): string {
   return clauses.length === 0 ? `${upstream.text} passes no DNSSEC` : clauses.join('; ');
 }
 
-/** What people should know of the way that is taken to the upstream, as a sentence; undefined: all is well. */
-export function noteOn(upstream: Upstream, now: Instant): string | undefined {
-  const [first] = upstream.rungs;
-  const bad = upstream.rungs.find((r) => r.why !== undefined);
-  if (!first || !bad || (upstream.current === first && upstream.state === 'works')) return undefined;
+/** What people should know of the way that is taken to the upstream; undefined: it is the usual one. */
+export function noteOn(upstream: Upstream, now: Instant): HealthNote | undefined {
+  const { current, state } = upstream;
+  if (state === 'works' && current.isOffered) {
+    const sentence = `Upstream ${upstream.text} is asked in private, at ${current.text}, as it offers.`;
+    return { level: 'good', sentence };
+  }
+  const sentence = troubleOn(upstream, now);
+  return sentence === undefined ? undefined : { level: 'notice', sentence };
+}
+
+function troubleOn(upstream: Upstream, now: Instant): string | undefined {
+  const usual = upstream.rungs.find((r) => !r.isOffered);
+  const bad = upstream.rungs.find((r) => !r.isOffered && r.why !== undefined);
+  if (!bad || (upstream.current === usual && upstream.state === 'works')) return undefined;
   const minutes = Math.floor((now - upstream.since) / 60_000);
   const since = minutes < 1 ? 'for less than a minute' : `for ${minutes} min`;
   switch (upstream.state) {
@@ -285,7 +370,7 @@ function overText(server: Server): string {
 }
 
 function rungTo(server: Server): Rung {
-  return { server, text: serverText(server), state: 'unknown', why: undefined };
+  return { server, text: serverText(server), isOffered: false, state: 'unknown', why: undefined };
 }
 
 /** The ways of reaching a server that are worse than the one that is configured. What is to be encrypted stays so. */

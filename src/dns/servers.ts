@@ -142,7 +142,11 @@ export function waitMs(state: ServerState | undefined, toResolver: boolean): num
 
 /** Milliseconds to wait for a reply over `server`'s transport. */
 export function waitOverMs(server: Server, state: ServerState | undefined, toResolver: boolean): number {
-  return server.transport === 'udp' ? waitMs(state, toResolver) : connectedWaitMs;
+  const { transport } = server;
+  if (transport === 'udp') return waitMs(state, toResolver);
+  // What is known of TCP is known of UDP. A connection that stands answers at once, one that went has to be made anew.
+  if (transport === 'tcp' || state?.rttMs === undefined) return connectedWaitMs;
+  return Math.min(connectedWaitMs, 500 + 3 * state.rttMs + 4 * state.deviationMs);
 }
 
 /** Equal for servers that are one to us: UDP and TCP of one endpoint, or one name over TLS or HTTPS. */

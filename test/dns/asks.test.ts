@@ -142,7 +142,7 @@ test('a host with other addresses shows other cookies (RFC 9018 §3)', () => {
   line.start();
   const client = line.cookie();
   line.answer({}, { cookie: concatOctets(client, serverCookie) });
-  line.finders.forgetCookies();
+  line.finders.moved(line.now, []);
   line.start();
   expect(line.cookie()).toHaveLength(8);
   expect(sameOctets(line.cookie(), client)).toBe(false);
@@ -236,7 +236,7 @@ class Line {
 
   start(text = name): void {
     this.#perform((effects) => {
-      if (this.#first) this.finders.use({ upstreams: [this.#first] }, this.now);
+      if (this.#first) this.finders.use({ upstreams: [this.#first] }, this.now, effects);
       const question = { name: key(text), type: Type.A, class: Class.IN };
       this.exchange = this.finders.start(question, undefined, this.now, effects);
     });

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { decodeMessage, encodeMessage } from '../../src/dns/message.ts';
-import { Ede, Rcode, Type } from '../../src/dns/types.ts';
+import type { ResolverOptions } from '../../src/dns/resolver.ts';
+import { encodeSvcb, type Svcb } from '../../src/dns/svcb.ts';
+import { Class, Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { changed, Network, server, type Answers } from './network.ts';
 import { exampleWorld } from './scenes.ts';
 import { key, withCaseOf } from './zone.ts';
@@ -210,12 +212,124 @@ test('when the network names other resolvers, what is under way goes to them', (
   expect(net.answer(id)?.tookMs).toBeLessThan(300);
 });
 
+const offer = (params: Partial<Svcb>): Answers =>
+  changed(answers, (m) => {
+    if (m.questions[0]?.type !== Type.SVCB) return m;
+    const [question] = m.questions;
+    const rdata = encodeSvcb({
+      priority: 1,
+      target: key('dns.example'),
+      mandatory: [],
+      alpn: ['dot'],
+      noDefaultAlpn: false,
+      port: undefined,
+      ipv4hint: [server('192.0.2.1').endpoint.address],
+      ipv6hint: [],
+      ech: undefined,
+      dohpath: undefined,
+      others: new Map(),
+      ...params,
+    });
+    const record = { owner: question.name, type: Type.SVCB, class: Class.IN, ttl: 300, rdata };
+    return { ...m, rcode: Rcode.NOERROR, answer: [record], authority: [] };
+  });
+
+test.each<[string, Partial<Svcb>, string]>([
+  ['DNS over TLS', {}, 'tls://192.0.2.1:853#192.0.2.1'],
+  ['another port', { port: 8853 }, 'tls://192.0.2.1:8853#192.0.2.1'],
+  ['DNS over HTTPS', { alpn: ['h2', 'h3'], dohpath: '/q{?dns}' }, 'https://192.0.2.1:443/q#192.0.2.1'],
+  [
+    'another address',
+    { ipv4hint: [server('198.51.100.9').endpoint.address] },
+    'tls://198.51.100.9:853#192.0.2.1',
+  ],
+])(
+  'an upstream that offers %s is asked so, if its certificate covers the address that is known (RFC 9462 §4.2)',
+  (_, params, way) => {
+    const net = network({ [udp]: offer(params), [way]: answers }, ['192.0.2.1'], { discovers: true });
+    net.ask('www.example.org');
+    net.ask('deep.empty.example.org');
+    net.wait(1);
+    net.askedFor('');
+    expect(net.ask('x.wild.example.org').verdict.status).toBe('secure');
+    expect(net.askedFor('A x.wild.example.org')).toEqual([way]);
+    expect(net.notes()[0]).toContain('is asked in private');
+  },
+);
+
+test('a resolver at a private address is encrypted to without a proof where it stands itself (RFC 9462 §4.3)', () => {
+  const own = server('192.168.0.1');
+  const offering = offer({ ipv4hint: [own.endpoint.address] });
+  const ways = { '192.168.0.1:53': offering, 'tls://192.168.0.1:853': answers };
+  const net = network(ways, ['192.168.0.1'], { discovers: true });
+  net.ask('www.example.org');
+  net.ask('deep.empty.example.org');
+  net.wait(1);
+  net.askedFor('');
+  net.ask('x.wild.example.org');
+  expect(net.askedFor('A x.wild.example.org')).toEqual(['tls://192.168.0.1:853']);
+});
+
+test.each<[string, Partial<Svcb>]>([
+  ['an alias', { priority: 0 }],
+  ['HTTP/3 alone', { alpn: ['h3'], dohpath: '/q{?dns}' }],
+  ['HTTPS without a path', { alpn: ['h2'] }],
+  ['something that one must know', { mandatory: [700], others: new Map([[700, new Uint8Array(1)]]) }],
+  ['no address', { ipv4hint: [] }],
+])('an offer of %s is none', (_, params) => {
+  const net = network({ [udp]: offer(params), [tcp]: answers }, ['192.0.2.1'], { discovers: true });
+  net.ask('www.example.org');
+  net.ask('deep.empty.example.org');
+  net.wait(1);
+  net.askedFor('');
+  net.ask('x.wild.example.org');
+  expect(net.askedFor('A x.wild.example.org')).toEqual([udp]);
+  expect(net.resolver.stats['probed']).toBe(0);
+});
+
+test('an encrypted way that fails is left for the one in clear, and taken again', () => {
+  const way = 'tls://192.0.2.1:853#192.0.2.1';
+  const net = network({ [udp]: offer({}), [tcp]: answers, [way]: answers }, ['192.0.2.1'], {
+    discovers: true,
+  });
+  net.ask('www.example.org');
+  net.ask('deep.empty.example.org');
+  net.wait(1);
+  net.servers.delete(way);
+  expect(net.ask('www.unsigned.org').rcode).toBe(Rcode.NOERROR);
+  net.servers.set(way, answers);
+  net.wait(60);
+  net.ask('x.wild.example.org');
+  net.wait(1);
+  net.askedFor('');
+  net.ask('alias.example.org');
+  expect(net.askedFor('A alias.example.org')).toEqual([way]);
+});
+
+test('in another network what the last one offered does not hold (RFC 9462 §4.1)', () => {
+  const way = 'tls://192.0.2.1:853#192.0.2.1';
+  const net = network({ [udp]: offer({}), [way]: answers }, ['192.0.2.1'], { discovers: true });
+  net.ask('www.example.org');
+  net.ask('deep.empty.example.org');
+  net.wait(1);
+  net.servers.set(udp, answers);
+  net.handle({ kind: 'moved' });
+  net.askedFor('');
+  net.ask('x.wild.example.org');
+  expect(net.askedFor('A x.wild.example.org')).toEqual([udp]);
+});
+
 /** A network with a resolver before it that knows `upstreams`. */
-function network(servers: Record<string, Answers>, upstreams: readonly string[] = ['192.0.2.1']): Network {
+function network(
+  servers: Record<string, Answers>,
+  upstreams: readonly string[] = ['192.0.2.1'],
+  more: Partial<ResolverOptions> = {},
+): Network {
   const net = new Network({
     upstreams: upstreams.map(server),
     anchors: world.anchors(),
     hints: [{ name: key('a.root-servers.example'), addresses: [server('198.41.0.4').endpoint.address] }],
+    ...more,
   });
   for (const [at, how] of Object.entries(servers)) net.servers.set(at, how);
   return net;
