@@ -116,6 +116,10 @@ function ipseckey(owner: string, key: PublishedKey): string {
   return `${owner} IN IPSECKEY 10 0 ${key.algorithm} . ${key.base64}\n`;
 }
 
+function https(name: string, record: string): string {
+  return `${name}.libreswan.org. IN HTTPS ${record}\n`;
+}
+
 function libreswanOrg(keys: PublishedKeys): string {
   const named = (
     name: string,
@@ -145,6 +149,15 @@ function libreswanOrg(keys: PublishedKeys): string {
     named('stripped', server.v4, undefined, libreswanRsa) +
     named('expired', server.v4, undefined, libreswanRsa) +
     named('other', server.v4, undefined, libreswanRsa) +
+    // Services, and the addresses that they hint at: the host's own, and another one's.
+    named('web', server.v4, undefined, libreswanRsa) +
+    https('web', `1 . alpn=h2 ipv4hint=${server.v4}`) +
+    named('webhole', blackhole.v4, undefined, libreswanRsa) +
+    https('webhole', `1 . ipv4hint=${blackhole.v4}`) +
+    named('strange', server.v4, undefined, libreswanRsa) +
+    https('strange', `1 . ipv4hint=${server.v4},${plain.v4}`) +
+    https('front', '1 web.libreswan.org.') +
+    https('leads', '1 plain.libreswan.org.') +
     // Properly signed, but not the key that the server has.
     named('wrongkey', server.v4, undefined, keys.oeRsaServer);
   for (let i = 1; i <= freshNames; i += 1) text += named(`p${i}`, plain.v4, undefined, undefined);

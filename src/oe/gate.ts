@@ -16,27 +16,20 @@ import {
   from,
   lookupKey,
   releaseText,
+  remember,
   step,
   type Lookup,
   type LookupRecord,
   type Outcome,
   type Service,
-  type Target,
 } from './lookup.ts';
 import type { Moment } from './peer.ts';
 import type { Peers } from './peers.ts';
-import {
-  namesOf,
-  planOf,
-  wantedKey,
-  type KeyFinding,
-  type Plan,
-  type Reason,
-  type WantedAddress,
-} from './plan.ts';
+import { planOf, wantedKey, type KeyFinding, type Plan, type Reason, type WantedAddress } from './plan.ts';
 import { decideFor, mayProtect } from './policy.ts';
-import { localReason, overdueReason } from './reasons.ts';
-import { hasHints, hostOf, isService, judgeService, targetsIn } from './services.ts';
+import { overdueReason, plainVerdict } from './reasons.ts';
+import { ServiceHosts } from './service-hosts.ts';
+import { hasHints, hostOf, isService, judgeService, rulesOf } from './services.ts';
 import { counted, duration, listed } from './text.ts';
 
 /**
@@ -57,18 +50,21 @@ export class Gate {
   readonly #finished = new Map<string, LookupRecord>();
   /** Names whose IPSECKEY question stayed without an answer in time, so that the next lookup does not wait again. */
   readonly #mute = new Map<NameKey, Instant>();
-  /** Hosts that give the service of a name that is `private`: they are private for its sake. */
-  readonly #serving = new Map<NameKey, { readonly host: NameKey; readonly until: Instant }>();
+  readonly #services: ServiceHosts;
 
   constructor(doors: GateDoors, peers: Peers, options: GateOptions) {
     this.#doors = doors;
     this.#peers = peers;
     this.#options = options;
+    this.#services = new ServiceHosts(options.policy, {
+      lookUp: (question, onBehalf, at) => this.#lookUp(question, false, onBehalf, at),
+      open: () => this.#open.size,
+    });
   }
 
   /** Looks up for `waiter`; the outcome comes through `doors.release`, perhaps before this returns. */
   ask(waiter: number, question: Question, checkingDisabled: boolean, at: Moment): void {
-    this.#lookUp(question, checkingDisabled, this.#served(question.name, at), at, waiter);
+    this.#lookUp(question, checkingDisabled, this.#services.servedBy(question.name, at), at, waiter);
   }
 
   /** The lookup of the question, for `waiter` or for nobody; it may be over when this returns. */
@@ -117,12 +113,6 @@ export class Gate {
     this.#open.set(key, lookup);
     this.#begin(lookup, at);
     return lookup;
-  }
-
-  /** The name that is `private` and whose service `name` gives, where an answer has said so not long ago. */
-  #served(name: NameKey, at: Moment): NameKey | undefined {
-    const serves = this.#serving.get(name);
-    return serves !== undefined && serves.until > at.now ? serves.host : undefined;
   }
 
   /** An answer has arrived, not validated yet. */
@@ -346,7 +336,7 @@ export class Gate {
     }
     const addresses = addressesIn(resolution.answer);
     if (addresses.length === 0) {
-      this.#warmUp(resolution, at);
+      this.#services.warmUp(resolution, at);
       this.#pass(lookup, at, resolution);
       return;
     }
@@ -450,7 +440,7 @@ export class Gate {
     const host = hostOf(lookup.question.name);
     const insist = decideFor(policy, rulesOf(lookup), undefined).group === 'private';
     if (!lookup.service) {
-      lookup.service = this.#serviceOf(resolution, insist ? host : undefined, at);
+      lookup.service = this.#services.prepare(resolution, insist ? host : undefined, at);
       if (!insist && !hasHints(resolution)) {
         this.#pass(lookup, at, resolution);
         return;
@@ -481,32 +471,6 @@ export class Gate {
     const reduced = judged.kind === 'reduced' ? judged.resolution : undefined;
     const only = judged.kind === 'reduced' && judged.strict ? { onlyReduced: judged.reason } : {};
     this.#release(lookup, at, { kind: 'answer', resolution, reduced, ...ttl, ...only });
-  }
-
-  /** Looks the hosts of a service up, as a program will do next; for the sake of `host` where that is `private`. */
-  #serviceOf(resolution: Resolution, host: NameKey | undefined, at: Moment): Service {
-    const targets = targetsIn(resolution).map((name): Target => {
-      const onBehalf = name === host ? undefined : host;
-      if (onBehalf !== undefined && resolution.verdict.status === 'secure') {
-        const until = later(at.now, servingMs);
-        remember(this.#serving, name, { host: onBehalf, until }, servingNames);
-      }
-      const lookups = [Type.A, Type.AAAA].map((type) =>
-        this.#lookUp({ name, type, class: Class.IN }, false, onBehalf ?? this.#served(name, at), at),
-      );
-      return { name, lookups };
-    });
-    return { targets };
-  }
-
-  /** Protects the way to the hosts that an MX or SRV answer names, so that it is there when a program asks for them. */
-  #warmUp(resolution: Resolution, at: Moment): void {
-    if (resolution.verdict.status === 'bogus' || this.#open.size > warmUpsAtOnce) return;
-    for (const name of targetsIn(resolution)) {
-      if (!mayProtect(this.#options.policy, name)) continue;
-      for (const type of [Type.A, Type.AAAA])
-        this.#lookUp({ name, type, class: Class.IN }, false, this.#served(name, at), at);
-    }
   }
 
   #carryOut(lookup: Lookup, plan: Plan, resolution: Resolution, at: Moment): void {
@@ -580,31 +544,7 @@ export class Gate {
   /** Nothing in it to protect: goes as it came. */
   #pass(lookup: Lookup, at: Moment, resolution: Resolution): void {
     for (const address of lookup.early.values()) this.#peers.giveUp(address, at, 'the name has no address');
-    const { verdict } = resolution;
-    if (verdict.status === 'bogus' && !lookup.checkingDisabled) {
-      lookup.verdict = {
-        state: 'failed',
-        reason: {
-          code: 'address-bogus',
-          why: `The answer fails DNSSEC validation: ${verdict.why}.`,
-          remedy: 'Ask from another network; if it fails there too, tell whoever runs the zone.',
-          ede: verdict.ede,
-        },
-      };
-    } else if (lookup.local && resolution.rcode === Rcode.NXDOMAIN) {
-      lookup.verdict = { state: 'failed', reason: localReason(lookup.local) };
-    } else if (resolution.rcode !== Rcode.NOERROR && resolution.rcode !== Rcode.NXDOMAIN) {
-      lookup.verdict = {
-        state: 'failed',
-        reason: {
-          code: 'resolver-failed',
-          why: `The resolvers gave no answer (${rcodeName(resolution.rcode)}${resolution.ede?.text ? `: ${resolution.ede.text}` : ''}).`,
-          remedy: 'Try `oe doctor`: it asks the resolvers.',
-        },
-      };
-    } else {
-      lookup.verdict = { state: 'empty' };
-    }
+    lookup.verdict = plainVerdict(lookup, resolution);
     this.#release(lookup, at, { kind: 'answer', resolution, reduced: undefined });
   }
 
@@ -655,22 +595,10 @@ const retrySeconds = 30;
  */
 const longestProtectedSeconds = 200;
 const recordsKept = 1_024;
-/** For how long a host that gives the service of a `private` name is private itself. */
-const servingMs = 600_000;
-const servingNames = 4_096;
-/** With more lookups open nothing is looked up beforehand. */
-const warmUpsAtOnce = 256;
 /** How long the key of an unsigned zone is waited for once the address is there, so that `oe why` can tell of it. */
 const unsignedMs = 50;
 const muteMs = 60_000;
 const muteNames = 1_024;
-
-/** The names whose rules count for a lookup. */
-function rulesOf({ question, onBehalf }: Lookup): readonly [NameKey, ...NameKey[]] {
-  if (!isService(question.type)) return namesOf(question.name, onBehalf);
-  const host = hostOf(question.name);
-  return namesOf(host, host === question.name ? undefined : question.name);
-}
 
 function openOf(service: Service): Lookup[] {
   return service.targets.flatMap((t) => t.lookups.filter((l) => l.released === undefined));
@@ -678,14 +606,4 @@ function openOf(service: Service): Lookup[] {
 
 function protectedTtl({ keyResolution }: Lookup): number {
   return Math.min(longestProtectedSeconds, Math.max(leastKeySeconds, keyTtl(keyResolution)));
-}
-
-/** Adds to a map that keeps only the latest. */
-function remember<K, V>(map: Map<K, V>, key: K, value: V, kept: number): void {
-  map.delete(key);
-  map.set(key, value);
-  for (const oldest of map.keys()) {
-    if (map.size <= kept) return;
-    map.delete(oldest);
-  }
 }

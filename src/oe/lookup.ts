@@ -131,3 +131,13 @@ export function releaseText(lookup: Lookup, outcome: Outcome, at: Moment): strin
       return `answer released ${after}`;
   }
 }
+
+/** Adds to a map that keeps only the latest. */
+export function remember<K, V>(map: Map<K, V>, key: K, value: V, kept: number): void {
+  map.delete(key);
+  map.set(key, value);
+  for (const oldest of map.keys()) {
+    if (map.size <= kept) return;
+    map.delete(oldest);
+  }
+}

@@ -1,7 +1,9 @@
 import type { LocalAnswer } from '../dns/local-names.ts';
 import { nameText } from '../dns/name.ts';
-import { Ede } from '../dns/types.ts';
+import type { Resolution } from '../dns/resolver.ts';
+import { Ede, Rcode, rcodeName } from '../dns/types.ts';
 import { formatAddress, type IpAddress } from '../net/address.ts';
+import type { Lookup, LookupVerdict } from './lookup.ts';
 import type { Peer } from './peer.ts';
 import type { Reason } from './plan.ts';
 
@@ -68,4 +70,28 @@ export function sharedWithPrivate(peer: Peer): Reason {
     remedy: 'Make the rules of both names agree.',
     ede: Ede.BLOCKED,
   };
+}
+
+/** How a lookup ends in whose answer there is nothing to protect. */
+export function plainVerdict(
+  { checkingDisabled, local }: Pick<Lookup, 'checkingDisabled' | 'local'>,
+  { rcode, verdict, ede }: Resolution,
+): LookupVerdict {
+  if (verdict.status === 'bogus' && !checkingDisabled) {
+    const reason = {
+      code: 'address-bogus',
+      why: `The answer fails DNSSEC validation: ${verdict.why}.`,
+      remedy: 'Ask from another network; if it fails there too, tell whoever runs the zone.',
+      ede: verdict.ede,
+    };
+    return { state: 'failed', reason };
+  }
+  if (local && rcode === Rcode.NXDOMAIN) return { state: 'failed', reason: localReason(local) };
+  if (rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN) return { state: 'empty' };
+  const reason = {
+    code: 'resolver-failed',
+    why: `The resolvers gave no answer (${rcodeName(rcode)}${ede?.text ? `: ${ede.text}` : ''}).`,
+    remedy: 'Try `oe doctor`: it asks the resolvers.',
+  };
+  return { state: 'failed', reason };
 }

@@ -7,7 +7,7 @@ import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { decoded } from '../wire/reader.ts';
 import { addressesIn } from './addresses.ts';
 import type { Lookup, Target } from './lookup.ts';
-import type { Reason } from './plan.ts';
+import { namesOf, type Reason } from './plan.ts';
 import type { Group } from './policy.ts';
 
 /** Hosts of one service that are looked at: those of the first priorities. */
@@ -54,6 +54,13 @@ export function hasHints(resolution: Resolution): boolean {
         return record === undefined || hintsOf(record.svcb).length > 0;
       }),
   );
+}
+
+/** The names whose rules count for a lookup. */
+export function rulesOf({ question, onBehalf }: Lookup): readonly [NameKey, ...NameKey[]] {
+  if (!isService(question.type)) return namesOf(question.name, onBehalf);
+  const host = hostOf(question.name);
+  return namesOf(host, host === question.name ? undefined : question.name);
 }
 
 /** What a service is judged by. */
@@ -183,7 +190,10 @@ function unusable(
   return (
     refusal ?? {
       code: 'target-unprotected',
-      why: `${text} gives the service of ${nameText(host)}, and no protection of the way to it came about in time.`,
+      why:
+        target === host
+          ? `No protection of the way to ${text} came about in time.`
+          : `${text} gives the service of ${nameText(host)}, and no protection of the way to it came about in time.`,
       remedy: `Try \`oe why ${text}\`.`,
       ede: Ede.OTHER,
     }
