@@ -174,6 +174,29 @@ test.runIf(own !== undefined)(
   },
 );
 
+test.runIf(own !== undefined)(
+  'where the thread ends by a fault, datagrams are taken one by one',
+  async () => {
+    const warnings: string[] = [];
+    // Nobody but a test can break it: a list of clients that is none fails at the first stranger.
+    const clients = { allow: undefined as never, rateLimit: 1 };
+    const front = new BatchedFront({
+      ...options(answering(keep), clients),
+      warn: (why) => warnings.push(why),
+    });
+    cleanups.push(() => front.close());
+    const here = await front.bind(at('127.0.0.1'));
+    const there = await front.bind(at(own ?? ''));
+    await front.start();
+    expect(marks(await client(here.endpoint).ask(query('www.example')))).toEqual(['www.example', 1]);
+    client(there.endpoint).send(query('www.example'));
+    await until(() => warnings.length === 1);
+    expect(warnings[0]).toMatch(/one by one/);
+    expect(marks(await client(here.endpoint).ask(query('www.example')))).toEqual(['www.example', 2]);
+    expect(marks(await client(here.endpoint).ask(query('www.example')))).toEqual(['www.example', 2]);
+  },
+);
+
 test('messages between threads come in order, and what does not fit is not taken', () => {
   const ring = new SharedRing(SharedRing.allocate(1_024));
   const reader = new SharedRing(ring.memory);
