@@ -13,6 +13,8 @@ export interface Mutant {
   readonly start: number;
   readonly end: number;
   readonly replacement: string;
+  /** It is in no function: it works while the module is loaded. */
+  readonly isTop: boolean;
 }
 
 const swapped = new Map<TypeScript.SyntaxKind, readonly string[]>([
@@ -36,7 +38,8 @@ export function mutantsOf(file: string, text: string): Mutant[] {
   const replace = (node: TypeScript.Node, replacement: string): void => {
     const start = node.getStart(source);
     const line = source.getLineAndCharacterOfPosition(start).line + 1;
-    found.push({ file, line, start, end: node.getEnd(), replacement });
+    const isTop = ts.findAncestor(node, ts.isFunctionLike) === undefined;
+    found.push({ file, line, start, end: node.getEnd(), replacement, isTop });
   };
   const negate = (node: TypeScript.Expression): void => {
     replace(node, `!(${node.getText(source)})`);

@@ -3,6 +3,7 @@
  * each, the worlds that it is asked in are those of the untouched source.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { Session } from 'node:inspector';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import { parentPort } from 'node:worker_threads';
 import { readScenes, type Scene } from '../dns/scenario/text.ts';
@@ -68,26 +69,85 @@ port.on('message', (message: { readonly id: number; readonly mutant: Mutant | un
 
 /** The scene that notices the mutant, or undefined. One that noticed another before comes first. */
 async function judge(id: number): Promise<string | undefined> {
+  const mutant = current.mutant;
+  if (mutant && reached === undefined) reached = await reach();
   let player: typeof Player;
   try {
-    player = (await import(`../dns/scenario/player.ts?mutant=${id}`)) as typeof Player;
+    player = await load(id);
   } catch (error) {
     return `it cannot be loaded: ${(error as Error).message}`;
   }
-  for (const [i, scene] of scenes.entries()) {
-    // Both ways validate alike: one is enough, where a scene is for both.
-    for (const mode of player.modesOf(scene).slice(0, 1)) {
-      let noticed: boolean;
-      try {
-        noticed = player.play(scene, mode).length > 0;
-      } catch {
-        noticed = true;
-      }
-      if (!noticed) continue;
-      scenes.splice(i, 1);
-      scenes.unshift(scene);
-      return `${scene.title} (${mode})`;
+  const candidates = mutant && reached ? scenes.filter((scene) => reached?.(scene, mutant)) : [...scenes];
+  for (const scene of candidates) {
+    const noticed = notices(player, scene);
+    if (noticed === undefined) continue;
+    scenes.splice(scenes.indexOf(scene), 1);
+    scenes.unshift(scene);
+    return `${scene.title}: ${noticed}`;
+  }
+  return undefined;
+}
+
+async function load(id: number): Promise<typeof Player> {
+  return (await import(`../dns/scenario/player.ts?mutant=${id}`)) as typeof Player;
+}
+
+/** What goes wrong in a scene. */
+function notices(player: typeof Player, scene: Scene): string | undefined {
+  // Both ways validate alike: one is enough, where a scene is for both.
+  for (const mode of player.modesOf(scene).slice(0, 1)) {
+    try {
+      const [problem] = player.play(scene, mode);
+      if (problem !== undefined) return problem;
+    } catch (error) {
+      return (error as Error).message;
     }
   }
   return undefined;
+}
+
+let reached: ((scene: Scene, mutant: Mutant) => boolean) | undefined;
+
+/** Which scenes come to which place in the source: the others need not be played. */
+async function reach(): Promise<(scene: Scene, mutant: Mutant) => boolean> {
+  const { mutant, id } = current;
+  current = { id: -1, mutant: undefined };
+  const player = await load(0);
+  const session = new Session();
+  session.connect();
+  session.post('Profiler.enable');
+  session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
+  const places = new Map<Scene, Map<string, readonly Range[]>>();
+  for (const scene of scenes) {
+    notices(player, scene);
+    session.post('Profiler.takePreciseCoverage', (_, coverage) => {
+      const files = new Map<string, readonly Range[]>();
+      for (const script of coverage.result) {
+        if (!script.url.includes('/src/dns/dnssec/')) continue;
+        const ranges = script.functions.flatMap((f) => f.ranges);
+        files.set(
+          script.url.split('?')[0] ?? '',
+          ranges.map((r) => ({ start: r.startOffset, end: r.endOffset, count: r.count })),
+        );
+      }
+      places.set(scene, files);
+    });
+  }
+  session.post('Profiler.stopPreciseCoverage');
+  session.disconnect();
+  current = { id, mutant };
+  return (scene, { file, start, isTop }) => {
+    // What runs while a module is loaded has run before any scene.
+    if (isTop) return true;
+    const ranges = places.get(scene)?.get(new URL(file, root).href) ?? [];
+    const around = ranges.filter((r) => r.start > 0 && r.start <= start && start < r.end);
+    const innermost = around.sort((a, b) => a.end - a.start - (b.end - b.start))[0];
+    return (innermost?.count ?? 0) > 0;
+  };
+}
+
+interface Range {
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
 }
