@@ -348,6 +348,25 @@ test('two zones that can only be found by each other are given up at once', () =
   fresh.run();
   expect(both.map((e) => e.reply?.kind)).toEqual(['failure', 'failure']);
   expect(fresh.now - 1000).toBeLessThan(1000);
+  // The question itself is the one that the way to its answer leads back to.
+  const straight = new Iteration(it.internet);
+  expect(straight.find('ns.one.org').reply?.kind).toBe('failure');
+  expect(straight.now - 1000).toBeLessThan(1000);
+});
+
+test('name servers that hang on name servers are followed five times', () => {
+  const it = new Iteration(
+    internet(yes, (q) => {
+      const [, digit] = /z(\d)\.org$/.exec(nameText(q.name)) ?? [];
+      if (digit === undefined) return undefined;
+      const zone = `z${digit}.org`;
+      return digit === '8'
+        ? referral([ns(zone, `ns.${zone}`)], [a(`ns.${zone}`, '192.0.2.68')])
+        : referral([ns(zone, `ns.z${Number(digit) + 1}.org`)]);
+    }).at('192.0.2.68', (q) => answer({ ...a('x', '192.0.2.68'), owner: q.name })),
+  );
+  expect(outcomeOf(it.find('www.z3.org'))).toBe('A www.z3.org');
+  expect(new Iteration(it.internet).find('www.z2.org').reply?.kind).toBe('failure');
 });
 
 test('a ring of zones with one way in is found', () => {
@@ -478,6 +497,10 @@ test('servers that are dead are given up before the client gives up', () => {
   );
   expect(it.now - start).toBeLessThanOrEqual(9000);
   expect(it.internet.questions(evil).length).toBeLessThanOrEqual(6);
+  // A whole name would fare no better than the shortened one did.
+  const deep = new Iteration(it.internet);
+  deep.find('a.b.c.evil.org');
+  expect(new Set(deep.internet.questions(evil))).toEqual(new Set(['A c.evil.org']));
 });
 
 test('of four servers three are dead, and the answer comes all the same', () => {

@@ -324,8 +324,8 @@ export class Recursion implements Finder {
   #choice(query: Query, now: Instant): Candidate | undefined {
     const { delegation, avoided, tries } = query;
     const all = this.#candidates(delegation, now);
-    const others = all.filter((c) => this.#selection.origin(c) !== avoided);
-    const asked = (c: Candidate): number => tries.get(serverKey(c.server)) ?? 0;
+    const others = avoided ? all.filter((c) => this.#selection.origin(c) !== avoided) : all;
+    const asked = (c: Candidate): number => tries.get(c.key) ?? 0;
     const limit = query.doubtful ? 1 : Math.max(2, Math.ceil(triesInAll / Math.max(1, all.length)));
     for (const some of others.length === all.length ? [all] : [others, all]) {
       const left = some.filter((c) => asked(c) < limit);
@@ -339,9 +339,9 @@ export class Recursion implements Finder {
       const target = name === undefined ? undefined : this.#targets.get(name);
       // RFC 2181 §5.4.1: what the name's own zone says comes before glue.
       const own = target && now < target.until && target.addresses.length > 0 ? target.addresses : addresses;
-      return own.map((server) => ({ name, server }));
+      return own.map((server) => ({ name, server, key: serverKey(server) }));
     });
-    return [...new Map(found.map((c) => [serverKey(c.server), c])).values()];
+    return [...new Map(found.map((c) => [c.key, c])).values()];
   }
 
   #pay(walk: Walk): string | undefined {
@@ -363,7 +363,7 @@ export class Recursion implements Finder {
   }
 
   #ask(query: Query, candidate: Candidate, now: Instant, effects: EffectSink): void {
-    const key = serverKey(candidate.server);
+    const { key } = candidate;
     query.tries.set(key, (query.tries.get(key) ?? 0) + 1);
     const { question } = query;
     const plain = this.#selection.asksWithoutEdns(candidate, now);
@@ -459,7 +459,7 @@ export class Recursion implements Finder {
       case 'failed':
         this.#tell(query, from, outcome.why);
         query.why = outcome.why;
-        query.tries.set(serverKey(candidate.server), notAgain);
+        query.tries.set(candidate.key, notAgain);
         return;
       case 'reply':
         query.heard = true;
@@ -477,7 +477,7 @@ export class Recursion implements Finder {
     const response = responseOf(message, question, zone, from.text, this.#limits, (names) =>
       this.#selection.shuffled(names),
     );
-    query.tries.set(serverKey(candidate.server), notAgain);
+    query.tries.set(candidate.key, notAgain);
     this.#tell(query, from, sentence(response, message));
     switch (response.kind) {
       case 'withoutEdns':
@@ -486,7 +486,7 @@ export class Recursion implements Finder {
           this.#selection.lame(zone, candidate, false, now);
         } else {
           this.#selection.learnWithoutEdns(candidate, now);
-          query.tries.delete(serverKey(candidate.server));
+          query.tries.delete(candidate.key);
         }
         return;
       case 'lame': {

@@ -3,13 +3,14 @@ import { randomU32, type Random } from '../../random.ts';
 import { later, type Instant } from '../../time.ts';
 import type { AskDoor, Origin, Server } from '../finder.ts';
 import { nameText, type NameKey } from '../name.ts';
-import { serverKey } from '../servers.ts';
 import { trim } from './delegations.ts';
 
 /** A server of a zone at one address. */
 export interface Candidate {
   readonly name: NameKey | undefined;
   readonly server: Server;
+  /** `serverKey`, which takes a microsecond to make for IPv6. */
+  readonly key: string;
 }
 
 /** Milliseconds that a server is taken to need which was never asked. */
@@ -69,10 +70,11 @@ export class Selection {
         (this.isLame(zone, candidate, now) ? 200 : 0) +
         (this.rests(candidate.server.endpoint.address.family, now) ? 100 : 0) +
         tries(candidate),
-      needsMs: this.#needsMs(candidate.server),
     }));
     const best = Math.min(...ranked.map((r) => r.rank));
-    const equal = ranked.filter((r) => r.rank === best);
+    const equal = ranked
+      .filter((r) => r.rank === best)
+      .map(({ candidate }) => ({ candidate, needsMs: this.#needsMs(candidate.server) }));
     if (equal.length === 0) return undefined;
     const quickest = Math.min(...equal.map((r) => r.needsMs));
     const within = quickest + Math.max(bandMs, quickest * bandShare);
@@ -81,22 +83,22 @@ export class Selection {
     return likely[this.#below(likely.length)]?.candidate;
   }
 
-  isLame(zone: NameKey, { server }: Candidate, now: Instant): boolean {
-    return now < (this.#lame.get(lameKey(zone, server)) ?? 0);
+  isLame(zone: NameKey, { key }: Candidate, now: Instant): boolean {
+    return now < (this.#lame.get(lameKey(zone, key)) ?? 0);
   }
 
   /** It is of no use for `zone`. */
-  lame(zone: NameKey, { server }: Candidate, refused: boolean, now: Instant): void {
-    this.#lame.set(lameKey(zone, server), later(now, refused ? refusedMs : failedMs));
+  lame(zone: NameKey, { key }: Candidate, refused: boolean, now: Instant): void {
+    this.#lame.set(lameKey(zone, key), later(now, refused ? refusedMs : failedMs));
     trim(this.#lame, maxRemembered);
   }
 
-  asksWithoutEdns({ server }: Candidate, now: Instant): boolean {
-    return now < (this.#withoutEdns.get(serverKey(server)) ?? 0);
+  asksWithoutEdns({ key }: Candidate, now: Instant): boolean {
+    return now < (this.#withoutEdns.get(key) ?? 0);
   }
 
-  learnWithoutEdns({ server }: Candidate, now: Instant): void {
-    this.#withoutEdns.set(serverKey(server), later(now, withoutEdnsMs));
+  learnWithoutEdns({ key }: Candidate, now: Instant): void {
+    this.#withoutEdns.set(key, later(now, withoutEdnsMs));
     trim(this.#withoutEdns, maxRemembered);
   }
 
@@ -112,9 +114,8 @@ export class Selection {
   }
 
   /** A server replied, was silent, or could not be asked. */
-  learnFamily({ server }: Candidate, outcome: 'reply' | 'silent' | 'failed', now: Instant): void {
+  learnFamily({ server, key }: Candidate, outcome: 'reply' | 'silent' | 'failed', now: Instant): void {
     const state = this.#families[server.endpoint.address.family];
-    const key = serverKey(server);
     if (outcome === 'reply') {
       state.misfortunes = 0;
       state.last = undefined;
@@ -129,14 +130,14 @@ export class Selection {
   }
 
   /** The same object for the same server, as long as it is remembered. */
-  origin({ name, server }: Candidate): Origin {
-    const key = `${serverKey(server)} ${name ?? ''}`;
-    const known = this.#origins.get(key);
+  origin({ name, server, key }: Candidate): Origin {
+    const at = `${key} ${name ?? ''}`;
+    const known = this.#origins.get(at);
     if (known) return known;
     const { address, port } = server.endpoint;
-    const at = port === 53 ? formatAddress(address) : formatEndpoint(server.endpoint);
-    const origin = { text: name === undefined ? at : `${nameText(name)} (${at})` };
-    this.#origins.set(key, origin);
+    const where = port === 53 ? formatAddress(address) : formatEndpoint(server.endpoint);
+    const origin = { text: name === undefined ? where : `${nameText(name)} (${where})` };
+    this.#origins.set(at, origin);
     trim(this.#origins, maxRemembered);
     return origin;
   }
@@ -159,6 +160,6 @@ export class Selection {
   }
 }
 
-function lameKey(zone: NameKey, server: Server): string {
-  return `${serverKey(server)} ${zone}`;
+function lameKey(zone: NameKey, key: string): string {
+  return `${key} ${zone}`;
 }
