@@ -36,6 +36,10 @@ export interface Config {
     readonly rootHints: string | undefined;
     /** How much of a name authoritative servers get to see (RFC 9156). */
     readonly qnameMinimisation: QnameMinimisation;
+    /** Take the encrypted ways that learned upstreams offer (RFC 9462). */
+    readonly encrypt: 'opportunistic' | 'off';
+    /** Where the upstreams pass no DNSSEC: try TCP and TLS, and in the end the root servers. */
+    readonly fallback: boolean;
     readonly resolvConf: string;
     /** Certificates in PEM of authorities that may vouch for encrypted resolvers, beside those of the system. */
     readonly caFile: string | undefined;
@@ -119,6 +123,8 @@ export const defaultConfig: Config = {
     zones: [],
     rootHints: undefined,
     qnameMinimisation: 'relaxed',
+    encrypt: 'opportunistic',
+    fallback: true,
     resolvConf: '/etc/resolv.conf',
     caFile: undefined,
     hostsFile: '/etc/hosts',

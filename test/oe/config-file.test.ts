@@ -115,6 +115,8 @@ mode = "recurse"
 upstreams = ["9.9.9.9:5353", "tls://9.9.9.9#dns.quad9.net", "https://9.9.9.9/dns-query#dns.quad9.net"]
 root-hints = "/etc/oe/named.root"
 qname-minimisation = "strict"
+encrypt = "off"
+fallback = false
 [[dns.zone]]
 name = "corp.example"
 forward = ["192.0.2.53", "tls://192.0.2.54"]
@@ -129,6 +131,7 @@ stub = ["192.0.2.55"]
     '/etc/oe/named.root',
     'strict',
   ]);
+  expect([dns.encrypt, dns.fallback]).toEqual(['off', false]);
   expect(dns.upstreams?.map(formatServer)).toEqual([
     '9.9.9.9:5353',
     'tls://9.9.9.9:853#dns.quad9.net',

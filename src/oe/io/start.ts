@@ -160,8 +160,17 @@ async function start(
       mode: dns.mode,
       ...(dns.rootHints !== undefined && { hints: loadRootHints(dns.rootHints) }),
       qnameMinimisation: dns.qnameMinimisation,
+      ...(!dns.fallback && { probes: false }),
+      // Who names a resolver says how it is to be asked.
+      discovers: dns.encrypt === 'opportunistic' && dns.upstreams === undefined,
       anchors: trust.fixed,
       trust: trust.trust,
+      cache: {
+        limitOctets: cacheOctets,
+        maxTtl: dns.cacheMaxTtl,
+        serveStale: dns.serveStale,
+        keep: true,
+      },
       random: systemRandom,
       identity,
       capabilities,
