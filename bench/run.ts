@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: runs one measurement and prints its table; without a name it lists them. */
 import { dns } from './dns.ts';
+import { hostile } from './hostile.ts';
 import { latency } from './latency.ts';
 
 const measurements: Readonly<
@@ -8,6 +9,10 @@ const measurements: Readonly<
   dns: {
     what: 'answers per second and processor time: oe, unbound, knot-resolver and dnsmasq (about 4 minutes)',
     run: dns,
+  },
+  hostile: {
+    what: 'what zones and messages cost that were made to cost: the longest single step (a minute)',
+    run: hostile,
   },
   latency: {
     what: 'from query to protected answer: oe and libreswan in the lab (about 7 minutes)',

@@ -88,7 +88,7 @@ export function measured(root: string, work: string, checkout: string): readonly
       name: 'dnsmasq',
       port: 5313,
       command: (upstream) => {
-        const [, , , , tag, algorithm, digestType, ...digest] = readFileSync(join(work, 'root.ds'), 'utf8')
+        const [, , , tag, algorithm, digestType, ...digest] = readFileSync(join(work, 'root.ds'), 'utf8')
           .trim()
           .split(/\s+/);
         return inRoot(
