@@ -2,8 +2,15 @@ import { request } from 'node:http';
 import { Exit, OeError, messageOf } from '../errors.ts';
 
 /** What the agent says at `path` (with its query) of its control API. */
-export async function askAgent(socket: string, path: string, timeoutMs = 15_000): Promise<unknown> {
-  const { status, text } = await get(socket, path, timeoutMs);
+export async function askAgent(
+  socket: string,
+  path: string,
+  {
+    method = 'GET',
+    timeoutMs = 15_000,
+  }: { readonly method?: 'GET' | 'POST'; readonly timeoutMs?: number } = {},
+): Promise<unknown> {
+  const { status, text } = await send(socket, method, path, timeoutMs);
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -21,9 +28,14 @@ export async function askAgent(socket: string, path: string, timeoutMs = 15_000)
   throw new OeError(code, message, 'See `oe --help`.', status === 400 ? Exit.usage : Exit.software);
 }
 
-function get(socket: string, path: string, timeoutMs: number): Promise<{ status: number; text: string }> {
+function send(
+  socket: string,
+  method: string,
+  path: string,
+  timeoutMs: number,
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath: socket, path, timeout: timeoutMs }, (response) => {
+    const call = request({ socketPath: socket, method, path, timeout: timeoutMs }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('end', () => {

@@ -37,7 +37,7 @@ export function renderChecks(checks: readonly Check[], look: Look): string {
 
 async function isRunning(socket: string): Promise<boolean> {
   try {
-    await askAgent(socket, '/v1/status', 2_000);
+    await askAgent(socket, '/v1/status', { timeoutMs: 2_000 });
     return true;
   } catch (error) {
     // Somebody who may not ask it does not know its state; the ports then tell.

@@ -122,6 +122,32 @@ function programWith(version: string, setExit: (code: number) => void): Command 
       setExit(await keyShow(options));
     });
 
+  jsonOption(common(program.command('flush')))
+    .description(
+      'Forget what is known of a name, so that it is asked for anew; negative answers, keys and failures too.',
+    )
+    .argument('[name]', 'the name')
+    .option('--type <type>', 'of this record type only')
+    .option('--tree', 'all names below it as well')
+    .option('--all', 'everything')
+    .addHelpText(
+      'after',
+      examples(
+        ['oe flush example.org --tree', ''],
+        ['oe flush www.example.org --type AAAA', ''],
+        ['oe flush --all', ''],
+      ),
+    )
+    .action(
+      async (
+        name: string | undefined,
+        options: CommonOptions & { type?: string; tree?: boolean; all?: boolean },
+      ) => {
+        const { flush } = await import('./flush.ts');
+        setExit(await flush(name, options));
+      },
+    );
+
   jsonOption(common(program.command('doctor')))
     .description('Look for what stands in the way on this machine, with a remedy for each.')
     .addHelpText('after', examples(['sudo oe doctor', ''], ['oe doctor --json', '']))

@@ -4,7 +4,7 @@ import type { FindersOptions } from '../dns/finders.ts';
 import type { Hosts } from '../dns/hosts.ts';
 import type { Question } from '../dns/message.ts';
 import type { NameKey } from '../dns/name.ts';
-import type { ResolverEffect, ResolverInput } from '../dns/resolver.ts';
+import type { ResolverEffect, ResolverInput, ResolverOptions } from '../dns/resolver.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
 import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
@@ -26,6 +26,8 @@ export interface AgentOptions extends FindersOptions {
   readonly ownNames?: readonly NameKey[];
   readonly anchors: readonly TrustAnchor[];
   readonly trust?: Omit<TrustOptions, 'fixed'>;
+  /** How much is kept of what was asked, and for how long. */
+  readonly cache?: NonNullable<ResolverOptions['cache']>;
   /** Undefined: this host is anonymous to its peers. */
   readonly identity: HostIdentity | undefined;
   /** What the kernel can do. Without ESP for a family nothing is negotiated with its addresses. */

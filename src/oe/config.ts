@@ -46,6 +46,12 @@ export interface Config {
     /** Names that are answered from it; undefined: from none. */
     readonly hostsFile: string | undefined;
     readonly trust: TrustConfig;
+    /** Memory for what was asked before, its keys and denials included, in units of 2^20 octets. */
+    readonly cacheMegabytes: number;
+    /** Seconds for which anything is kept at the most, whatever its TTL says. */
+    readonly cacheMaxTtl: number;
+    /** Addresses whose time is over are served where nobody answers (RFC 8767). */
+    readonly serveStale: boolean;
     /** What the wall clock says at the start, for tests with recorded signatures. */
     readonly validationDate: WallSeconds | undefined;
   };
@@ -137,6 +143,9 @@ export const defaultConfig: Config = {
       signaling: true,
       rootList: 'https://data.iana.org/root-anchors/',
     },
+    cacheMegabytes: 64,
+    cacheMaxTtl: 86_400,
+    serveStale: true,
     validationDate: undefined,
   },
   ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, keyLog: undefined },
@@ -156,6 +165,11 @@ export function anchorsPath(paths: Paths): string {
 
 export function socketPath(paths: Paths): string {
   return `${paths.runDirectory}/oe.sock`;
+}
+
+/** What the cache leaves for the next start. */
+export function cachePath(paths: Paths): string {
+  return `${paths.stateDirectory}/cache`;
 }
 
 export function hostKeyPath(paths: Paths): string {

@@ -28,6 +28,10 @@ beforeAll(async () => {
         return { ok: true, body: { ...sampleDig, rcode: 'SERVFAIL', status: 'bogus', answer: [] } };
       return { ok: true, body: { ...sampleDig, rcode, answer: rcode === 'NOERROR' ? sampleDig.answer : [] } };
     },
+    'POST /v1/flush': (query) => {
+      asked = query.toString();
+      return { ok: true, body: { version: 1, flushed: query.get('name') ?? 'all', entries: 12 } };
+    },
     '/v1/why': (query) => {
       asked = query.toString();
       if (query.get('name') === 'a..b')
@@ -68,6 +72,7 @@ test('every command explains itself with an example', async () => {
     ['status'],
     ['why'],
     ['dig'],
+    ['flush'],
     ['key'],
     ['key', 'new'],
     ['key', 'show'],
@@ -102,6 +107,18 @@ test('oe status for people puts what needs a look before what is well', async ()
   expect(stdout.split('\n')[0]).toBe(sampleStatus.summary);
   expect(stdout.indexOf('BLOCKED: no reply')).toBeLessThan(stdout.indexOf('encrypted (verified by DNS)'));
   expect(stdout).toContain('3.3 MiB / 1.2 KiB');
+});
+
+test('oe flush says how much was forgotten, and does not guess what is meant', async () => {
+  expect(await oe('flush', 'example.org', '--tree', '--config', config)).toMatchObject({
+    code: 0,
+    stdout: 'example.org: 12 entries forgotten.\n',
+  });
+  expect(asked).toBe('name=example.org&tree=1');
+  const { stdout } = await oe('flush', '--all', '--json', '--config', config);
+  expect(JSON.parse(stdout)).toEqual({ version: 1, flushed: 'all', entries: 12 });
+  for (const unclear of [[], ['example.org', '--all']])
+    expect(await oe('flush', ...unclear, '--config', config)).toMatchObject({ code: 64, stdout: '' });
 });
 
 test('oe why gives the verdict first, then the chain that led to it', async () => {

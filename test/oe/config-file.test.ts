@@ -59,6 +59,9 @@ test('everything that can be set is read', () => {
 listen = ["198.18.1.2", "[2001:2::1]:5353"]
 allow = ["198.18.0.0/15", "2001:2::5"]
 rate-limit = 50
+cache-megabytes = 16
+cache-max-ttl = 3600
+serve-stale = false
 front = "plain"
 minimal-any = false
 dns64 = "64:ff9b::/96"
@@ -91,6 +94,7 @@ level = "debug"
   expect(config.dns.listen.map(formatEndpoint)).toEqual(['198.18.1.2:53', '[2001:2::1]:5353']);
   expect(config.dns.allow.map(formatPrefix)).toEqual(['198.18.0.0/15', '2001:2::5/128']);
   expect(config.dns.rateLimit).toBe(50);
+  expect(config.dns).toMatchObject({ cacheMegabytes: 16, cacheMaxTtl: 3600, serveStale: false });
   expect(config.dns.front).toBe('plain');
   expect(config.dns.minimalAny).toBe(false);
   expect(typeof config.dns.dns64 === 'object' && formatPrefix(config.dns.dns64)).toBe('64:ff9b::/96');
@@ -163,6 +167,9 @@ test('a NAT64 prefix has one of the lengths of RFC 6052 §2.2, and who may ask i
     'dns64 = "yes"',
     'allow = ["everybody"]',
     'rate-limit = -1',
+    'cache-megabytes = 0',
+    'cache-max-ttl = "1d"',
+    'serve-stale = "yes"',
   ]) {
     expect([text, readConfig(`[dns]\n${text}`)]).toMatchObject([
       text,

@@ -47,10 +47,18 @@ test('THREATS A.25: a body without end is not taken in', async () => {
   expect((await get(path, '/v1/status')).status).toBe(200);
 });
 
+test('what changes something takes POST, and everything else GET', async () => {
+  const path = await control();
+  expect(await get(path, '/v1/flush', 'POST')).toMatchObject({ status: 200, text: '{"entries":3}\n' });
+  expect(await get(path, '/v1/flush')).toMatchObject({ status: 405 });
+  expect(await get(path, '/v1/status', 'POST')).toMatchObject({ status: 405 });
+});
+
 async function control(): Promise<string> {
   const path = join(scratch(), 'oe.sock');
   const opened = await openControl(path, () => ({
     '/v1/status': () => ({ ok: true, body: { fine: true } }),
+    'POST /v1/flush': () => ({ ok: true, body: { entries: 3 } }),
   }));
   cleanups.push(() => opened.close());
   return path;
@@ -64,9 +72,9 @@ function scratch(): string {
   return path;
 }
 
-function get(socketPath: string, path: string): Promise<{ status: number; text: string }> {
+function get(socketPath: string, path: string, method = 'GET'): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path }, (response) => {
+    const call = request({ socketPath, path, method }, (response) => {
       let text = '';
       response.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
       response.on('end', () => {

@@ -116,6 +116,8 @@ const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const PathText = v.pipe(v.string(), v.regex(/^\//));
 const PathOrNone = v.union([PathText, v.literal('')]);
 const Milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000));
+const Megabytes = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_536));
+const Seconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(604_800));
 const GroupWord = v.picklist(groups);
 
 const DateValue = v.union([
@@ -140,6 +142,9 @@ const Schema = v.object({
       listen: v.optional(v.array(EndpointText)),
       allow: v.optional(v.array(PrefixText)),
       'rate-limit': v.optional(Rate),
+      'cache-megabytes': v.optional(Megabytes),
+      'cache-max-ttl': v.optional(Seconds),
+      'serve-stale': v.optional(v.boolean()),
       front: v.optional(v.picklist(['auto', 'plain'])),
       'minimal-any': v.optional(v.boolean()),
       dns64: v.optional(Dns64),
@@ -226,6 +231,9 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
     'a list of addresses and prefixes that may ask, beside this host itself',
     'allow = ["192.0.2.0/24", "2001:db8::/64"]',
   ],
+  'dns.cache-megabytes': ['a whole number of megabytes from 1 to 65536', 'cache-megabytes = 64'],
+  'dns.cache-max-ttl': ['a whole number of seconds from 0 to 604800', 'cache-max-ttl = 86400'],
+  'dns.serve-stale': ['true or false', 'serve-stale = true'],
   'dns.rate-limit': ['a whole number of answers per second, 0 for no limit', 'rate-limit = 500'],
   'dns.front': ['auto or plain', 'front = "auto"'],
   'dns.minimal-any': ['true or false', 'minimal-any = false'],
@@ -455,6 +463,9 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       minimalAny: read.dns?.['minimal-any'] ?? base.dns.minimalAny,
       dns64: dns64Of(read.dns?.dns64) ?? base.dns.dns64,
       rateLimit: read.dns?.['rate-limit'] ?? base.dns.rateLimit,
+      cacheMegabytes: read.dns?.['cache-megabytes'] ?? base.dns.cacheMegabytes,
+      cacheMaxTtl: read.dns?.['cache-max-ttl'] ?? base.dns.cacheMaxTtl,
+      serveStale: read.dns?.['serve-stale'] ?? base.dns.serveStale,
       mode: read.dns?.mode ?? base.dns.mode,
       upstreams: servers(read.dns?.upstreams),
       zones: (read.dns?.zone ?? []).flatMap(({ name, forward, stub }): RoutedZone[] => {

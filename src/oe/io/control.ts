@@ -18,7 +18,7 @@ export interface Control {
 }
 
 /**
- * Serves what `routes` gives at the time (`GET` only, keys are paths) on a Unix socket of mode 0660, owned by the group `oe` where
+ * Serves what `routes` gives at the time (keys are paths for `GET`, with `POST ` before them for what changes something) on a Unix socket of mode 0660, owned by the group `oe` where
  * there is one. A socket that nobody answers on is replaced; anything else at the path is left alone.
  */
 export async function openControl(path: string, routes: () => ControlRoutes): Promise<Control> {
@@ -72,22 +72,21 @@ async function serve(
     response.setHeader('connection', 'close');
   try {
     const url = new URL(request.url ?? '/', 'http://oe');
-    const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
-    if (!route && Object.keys(routes).length === 0) {
+    const path = url.pathname;
+    const [get, post] = [path, `POST ${path}`].map((k) => (Object.hasOwn(routes, k) ? routes[k] : undefined));
+    if (!get && !post && Object.keys(routes).length === 0) {
       refuse(503, 'starting', 'oe is starting.');
       return;
     }
-    if (!route) {
-      refuse(
-        404,
-        'unknown-path',
-        `There is no ${url.pathname}; there are ${Object.keys(routes).join(', ')}.`,
-      );
+    if (!get && !post) {
+      refuse(404, 'unknown-path', `There is no ${path}; there are ${Object.keys(routes).join(', ')}.`);
       return;
     }
-    if (request.method !== 'GET') {
-      response.setHeader('allow', 'GET');
-      refuse(405, 'method-not-allowed', `${url.pathname} takes GET.`);
+    const route = request.method === 'GET' ? get : request.method === 'POST' ? post : undefined;
+    if (!route) {
+      const allowed = get ? 'GET' : 'POST';
+      response.setHeader('allow', allowed);
+      refuse(405, 'method-not-allowed', `${path} takes ${allowed}.`);
       return;
     }
     const answer = await route(url.searchParams, gone.signal);

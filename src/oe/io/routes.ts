@@ -1,6 +1,7 @@
 import { nameOf, reverseName, type NameKey } from '../../dns/name.ts';
 import { Class, Type, typeOf } from '../../dns/types.ts';
 import { parseAddress, type IpAddress } from '../../net/address.ts';
+import { hasAddresses } from '../addresses.ts';
 import { statusOf, whyAddress, whyName } from '../explain.ts';
 import type { EdgeHealth } from '../status.ts';
 import { nearest, printable } from '../text.ts';
@@ -35,6 +36,19 @@ export function controlRoutes(runtime: Runtime, health: () => EdgeHealth): Contr
       const question = { name, type, class: Class.IN };
       return { ok: true, body: await runtime.dig(question, query.get('cd') === '1') };
     },
+    'POST /v1/flush': async (query) => {
+      const text = query.get('name') ?? '';
+      const typeText = query.get('type') ?? '';
+      const all = query.get('all') === '1';
+      const name = text === '' ? undefined : nameOf(text);
+      if (!all && name === undefined)
+        return refusal('name-invalid', `${shown(text)} is no name. Everything is forgotten with all=1.`);
+      const type = typeText === '' ? undefined : typeOf(typeText);
+      if (typeText !== '' && type === undefined) return refusal('type-invalid', unknownType(typeText));
+      const tree = query.get('tree') === '1';
+      const entries = await runtime.flush(all ? { name: undefined } : { name, type, tree });
+      return { ok: true, body: { version: 1, flushed: all ? 'all' : text, entries } };
+    },
     '/v1/forgive': (query) => {
       const text = query.get('address');
       const peer = text === null ? undefined : parseAddress(text);
@@ -46,7 +60,9 @@ export function controlRoutes(runtime: Runtime, health: () => EdgeHealth): Contr
 }
 
 async function explainName(runtime: Runtime, name: NameKey, fresh: boolean): Promise<ControlAnswer> {
-  if (fresh || runtime.agent.recordsOf(name).length === 0) await runtime.look(name);
+  // What came of a question for other records says nothing of the addresses.
+  const isKnown = runtime.agent.recordsOf(name).some((r) => hasAddresses(r.question.type));
+  if (fresh || !isKnown) await runtime.look(name);
   const body = whyName(runtime.agent.view, name);
   return body ? { ok: true, body } : refusal('lookup-lost', 'The lookup left no record; ask again.', 500);
 }

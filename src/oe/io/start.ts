@@ -20,6 +20,7 @@ import { hostKeyPath, socketPath, type Config } from '../config.ts';
 import { rehearse } from '../rehearsal.ts';
 import { anchorStore, loadTrust } from './anchors.ts';
 import { loadAuthorities } from './authorities.ts';
+import { cacheFile } from './cache-file.ts';
 import { openControl, type ControlRoutes } from './control.ts';
 import { loadHostKey, scratchKey, type HostKey } from './host-key.ts';
 import type { Log } from './log.ts';
@@ -130,6 +131,8 @@ async function start(
   open.push(() => listener.close());
   listener.setLocals(localAddresses());
 
+  const cacheOctets = dns.cacheMegabytes * 2 ** 20;
+  const cached = cacheFile(paths, cacheOctets, log);
   const running = new Runtime(
     {
       kernel,
@@ -149,6 +152,9 @@ async function start(
               log({ level: 'warn', event: 'hosts.unusable', why });
             }),
       anchors: anchorStore(dns, paths, log),
+      keepCache: (octets) => {
+        cached.keep(octets);
+      },
       log,
       wallOffset: dns.validationDate === undefined ? 0 : dns.validationDate - Math.floor(Date.now() / 1_000),
     },
@@ -191,6 +197,8 @@ async function start(
   const others = (routing.zones ?? []).flatMap((zone) => zone.servers);
   await upstreamSockets.prepare([...routing.upstreams, ...others]);
   await running.start();
+  const restored = cached.load();
+  if (restored) running.input({ kind: 'restored', octets: restored });
 
   const reroute = async (): Promise<void> => {
     const changed = await source.changed();
