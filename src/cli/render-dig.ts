@@ -10,11 +10,10 @@ export function renderDig(dig: Dig, look: Look): string {
     `${title}: ${dig.rcode}, ${paint(look, colours[dig.status], dig.status)}, ${timingText(dig)} (flags ${flags})`,
     `  ${wrapped(look, printable(dig.sentence), 2)}`,
   ];
-  if (dig.ede !== null && dig.ede.text !== dig.sentence) {
-    const text = `Extended DNS Error ${dig.ede.code} (${dig.ede.name}): ${dig.ede.text}`;
-    lines.push(`  ${wrapped(look, printable(text), 2)}`);
-  } else if (dig.ede !== null) {
-    lines.push(`  Extended DNS Error ${dig.ede.code} (${dig.ede.name})`);
+  if (dig.ede !== null) {
+    const { code, name, text } = dig.ede;
+    const more = dig.sentence.includes(text) ? '' : `: ${text}`;
+    lines.push(`  ${wrapped(look, printable(`Extended DNS Error ${code} (${name})${more}`), 2)}`);
   }
   if (dig.answer.length > 0) lines.push('', heading(look, 'Answer'), ...records(dig.answer));
   if (dig.authority.length > 0) lines.push('', heading(look, 'Authority'), ...records(dig.authority));

@@ -141,6 +141,8 @@ function treeOf(
   resolution: Resolution,
   zonesTo: (name: NameKey) => readonly ZoneEntry[],
 ): DigZone[] {
+  // What this host says by itself has no chain.
+  if (resolution.chain.length === 0) return [];
   const owners = new Set([asked, ...resolution.answer.map((s) => s.owner)]);
   const entries = new Map<NameKey, ZoneEntry>();
   for (const owner of owners) for (const entry of zonesTo(owner)) entries.set(entry.name, entry);

@@ -8,6 +8,7 @@ import {
   type IpAddress,
 } from '../../net/address.ts';
 import { ClientGuard, type ClientRules } from '../clients.ts';
+import { tcpIdleMs } from '../stub.ts';
 import { FrameReader, framed } from '../frames.ts';
 import { udpLimitOctets, type Keep } from '../wire-cache.ts';
 import { newFront, type DatagramFront, type FrontKind, type FrontSocket, type Reply } from './front.ts';
@@ -32,7 +33,7 @@ export const defaultListenLimits: ListenLimits = {
   connections: 200,
   queriesPerConnection: 64,
   queries: 10_000,
-  idleMs: 10_000,
+  idleMs: tcpIdleMs,
 };
 
 const tcpLimitOctets = 0xffff;
