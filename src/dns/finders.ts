@@ -98,6 +98,11 @@ export class Finders {
     this.#routeZones(options.zones ?? [], 0 as Instant, []);
   }
 
+  /** The zones whose names are asked elsewhere than all others. */
+  get zoneNames(): readonly NameKey[] {
+    return this.#zones.map((z) => z.name);
+  }
+
   get stats(): Readonly<Record<string, number>> {
     const all: Record<string, number> = { ...this.#asks.stats };
     for (const { stats } of this.#finders())

@@ -176,7 +176,7 @@ export class Resolver {
         this.#trust.fetchFailed(input.why, wall, effects);
         break;
       case 'upstreams':
-        this.#finders.use(input.routes, now, effects);
+        this.#reroute(input.routes, now, effects);
         break;
       case 'moved':
         this.#finders.moved(now, effects);
@@ -432,6 +432,7 @@ export class Resolver {
     const chain = new Chain({
       anchors: this.#trust.anchors,
       exemption: (name) => this.#trust.exemption(name, wall),
+      islands: this.#finders.zoneNames,
       zones: job.proving ?? this.#zones,
       reply: (question) => this.#want(job, question, now, wall, effects),
       now,
@@ -757,8 +758,23 @@ export class Resolver {
   /** Nothing is denied below a negative trust anchor, nor beyond a zone cut that is known. */
   #mayDeny(zone: NameKey, name: NameKey, now: Instant, wall: WallSeconds): boolean {
     if (this.#trust.exemption(name, wall)) return false;
+    // Whoever answers for the rest of the DNS does not know what is in there.
+    if (this.#finders.zoneNames.some((z) => z !== rootName && isBelow(name, z))) return false;
     const closest = this.#zones.closest(name, now, wall);
     return closest === undefined || closest.name === name || isBelow(zone, closest.name);
+  }
+
+  /** Names that are asked elsewhere than before may be others there. */
+  #reroute(routes: Routes, now: Instant, effects: ResolverEffect[]): void {
+    const before = this.#finders.zoneNames;
+    this.#finders.use(routes, now, effects);
+    const after = this.#finders.zoneNames;
+    for (const zone of new Set([...before, ...after])) {
+      if (before.includes(zone) && after.includes(zone)) continue;
+      this.#flush({ name: zone, tree: true });
+      for (let at = parentOf(zone); at !== undefined && at !== rootName; at = parentOf(at))
+        this.#zones.forget(at, false);
+    }
   }
 
   #flush({ name, type, tree = false }: Flush): number {

@@ -5,7 +5,7 @@ import { encodeSvcb, type Svcb } from '../../src/dns/svcb.ts';
 import { Class, Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { changed, Network, server, type Answers } from './network.ts';
 import { exampleWorld } from './scenes.ts';
-import { key, withCaseOf } from './zone.ts';
+import { address, key, SignedWorld, withCaseOf } from './zone.ts';
 
 const udp = '192.0.2.1:53';
 const tcp = 'tcp://192.0.2.1:53';
@@ -200,6 +200,39 @@ test('names of a zone are asked where the zone is, its DS on the side of the par
   const asked = (text: string): string[] => net.asked.filter((a) => a.text === text).map((a) => a.server);
   expect(asked('A www.unsigned.org')).toEqual(['198.51.100.53:53']);
   expect(new Set(asked('DS unsigned.org'))).toEqual(new Set([udp]));
+});
+
+test.each(['internal', 'corp.internal'])(
+  'a zone %s that the DNS has not, and the network answers for, is insecure, and gone with the network',
+  (zone) => {
+    const inside = new SignedWorld([{ name: '.' }, { name: zone }]).add(
+      `www.${zone}`,
+      Type.A,
+      address('10.0.0.80'),
+    );
+    const net = network({ [udp]: answers, '10.0.0.53:53': (octets) => inside.answer(octets) });
+    expect(net.ask(`www.${zone}`)).toMatchObject({ rcode: Rcode.NXDOMAIN, verdict: { status: 'secure' } });
+    const upstreams = [server('192.0.2.1')];
+    const zones = [{ name: key(zone), kind: 'forward', servers: [server('10.0.0.53')] }] as const;
+    net.handle({ kind: 'upstreams', routes: { upstreams, zones } });
+    expect(net.ask(`www.${zone}`)).toMatchObject({ rcode: Rcode.NOERROR, verdict: { status: 'insecure' } });
+    // A name that exists is judged as ever, whoever claims it.
+    expect(net.ask('www.example.org').verdict.status).toBe('secure');
+    net.handle({ kind: 'upstreams', routes: { upstreams } });
+    expect(net.ask(`www.${zone}`)).toMatchObject({ rcode: Rcode.NXDOMAIN, verdict: { status: 'secure' } });
+  },
+);
+
+test('a network that claims a signed name cannot forge it', () => {
+  const inside = new SignedWorld([{ name: '.' }, { name: 'example.org' }]).add(
+    'www.example.org',
+    Type.A,
+    address('10.0.0.80'),
+  );
+  const net = network({ [udp]: answers, '10.0.0.53:53': (octets) => inside.answer(octets) });
+  const zones = [{ name: key('example.org'), kind: 'forward', servers: [server('10.0.0.53')] }] as const;
+  net.handle({ kind: 'upstreams', routes: { upstreams: [server('192.0.2.1')], zones } });
+  expect(net.ask('www.example.org')).toMatchObject({ rcode: Rcode.SERVFAIL, verdict: { status: 'bogus' } });
 });
 
 test('when the network names other resolvers, what is under way goes to them', () => {

@@ -31,6 +31,8 @@ export interface ChainContext {
   readonly anchors: readonly TrustAnchor[];
   /** What a negative trust anchor (RFC 7646) makes of a name; absent: there are none. */
   readonly exemption?: (name: NameKey) => Insecure | undefined;
+  /** Zones that are asked elsewhere than the rest of the DNS, which need not know of them; absent: there are none. */
+  readonly islands?: readonly NameKey[];
   readonly zones: ZoneStore;
   /** The reply to a question, if it is here; otherwise it is noted down to be asked. */
   readonly reply: (question: Question) => Reply | undefined;

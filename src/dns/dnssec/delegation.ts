@@ -169,8 +169,17 @@ function zoneWithoutDs(
         );
       }
       return entryOf(chain.context.now, name, { status: 'notCut', empty: false }, ttl, validUntil);
-    case 'noName':
-      return entryOf(chain.context.now, name, { status: 'notCut', empty: true }, ttl, validUntil);
+    case 'noName': {
+      // What exists nowhere else is nobody's to forge: a network may have zones of its own. Names that exist are judged.
+      const { islands = [] } = chain.context;
+      if (islands.includes(name)) {
+        const state: Insecure = { status: 'insecure', from: nameText(name) };
+        const sentence = `${nameText(name)}: not in ${nameText(zone)}, proved with ${what}, and asked elsewhere (insecure)`;
+        return entryOf(chain.context.now, name, state, ttl, validUntil, sentence);
+      }
+      const empty = !islands.some((island) => isBelow(island, name));
+      return entryOf(chain.context.now, name, { status: 'notCut', empty }, ttl, validUntil);
+    }
     case 'tooCostly':
       return broken(chain.context.now, name, costly(zone, proof), question, ttl);
     case 'hidden':
