@@ -403,7 +403,8 @@ export class Gate {
     const { name } = lookup.question;
     const { policy, exempt, unavailable } = this.#options;
     const { onBehalf } = lookup;
-    const plan = planOf({ name, onBehalf, policy, addresses, finding, exempt, unavailable });
+    const { isStale } = lookup.resolution ?? {};
+    const plan = planOf({ name, onBehalf, policy, addresses, isStale, finding, exempt, unavailable });
     for (const [text, address] of lookup.early) {
       const wanted = plan.addresses.some(
         (a) => a.fate.kind === 'protect' && formatAddress(a.address) === text,

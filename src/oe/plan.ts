@@ -241,6 +241,8 @@ export interface PlanInput {
   readonly onBehalf?: NameKey | undefined;
   readonly policy: Policy;
   readonly addresses: readonly IpAddress[];
+  /** Their time is over, and nobody answers (RFC 8767): where protection is a must, they are not given. */
+  readonly isStale?: boolean | undefined;
   /** Undefined: it was not asked, since no rule wants it. */
   readonly finding: KeyFinding | undefined;
   /** Why an address is never protected (our own, a resolver's), or undefined. */
@@ -288,6 +290,17 @@ function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate 
     return { kind: 'clear', reason: { code: 'rule-clear', why: `We do not begin: ${decision.why}.` } };
   }
   const insist = decision.group === 'private';
+  if (insist && input.isStale === true) {
+    return {
+      kind: 'refuse',
+      reason: {
+        code: 'address-stale',
+        why: `Nobody answers for ${nameText(input.name)}, and what was known is out of date. And ${decision.why}.`,
+        remedy: 'Try `oe doctor`: it asks the resolvers.',
+        ede: Ede.NO_REACHABLE_AUTHORITY,
+      },
+    };
+  }
   const unavailable = input.unavailable(address);
   if (unavailable !== undefined) {
     const reason: Reason = {

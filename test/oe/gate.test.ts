@@ -380,3 +380,23 @@ test('a bogus address is given to nobody, and no negotiation outlives it', () =>
   expect(stage.result(waiter)).toEqual([]);
   expect(stage.ike.map((i) => i.kind)).toEqual(['initiate', 'abandon']);
 });
+
+test('an address whose time is over is given in the clear where that may be, and never under private (RFC 8767)', () => {
+  const stale = {
+    ...indeterminate('nobody answers'),
+    answer: [addressSet(host, there)],
+    isStale: true,
+  } as const;
+  const open = new Stage();
+  const first = open.ask(host);
+  open.answer(host, Type.A, { ...stale, rcode: 0 });
+  open.answer(host, Type.IPSECKEY, indeterminate('nobody answers'));
+  expect(open.result(first)).toEqual([there]);
+  for (const keys of [indeterminate('nobody answers'), secure(keySet(host, [key(1)]))]) {
+    const strict = new Stage({ policy: policyWith([[host, 'private']]) });
+    const second = strict.ask(host);
+    strict.answer(host, Type.A, { ...stale, rcode: 0 });
+    strict.answer(host, Type.IPSECKEY, keys);
+    expect(strict.result(second)).toMatchObject({ rcode: 2 });
+  }
+});
