@@ -17,6 +17,7 @@ import { instant, wallSeconds } from '../../time.ts';
 import { hostKeyPath, programDate, type Config } from '../config.ts';
 import { listed } from '../text.ts';
 import { loadTrust, type LoadedTrust } from './anchors.ts';
+import { loadAuthorities } from './authorities.ts';
 import { loadHostKey } from './host-key.ts';
 import { isNetworkAdmin } from './privilege.ts';
 import { systemRandom } from './random.ts';
@@ -257,21 +258,28 @@ async function upstreamChecks(config: Config, trust: LoadedTrust | undefined): P
   } catch (error) {
     return [fromError('upstream', error)];
   }
+  let authorities: readonly string[];
+  try {
+    authorities = loadAuthorities(config.dns.caFile);
+  } catch (error) {
+    return [fromError('ca-file', error)];
+  }
   if (!trust) return [];
   const offset = config.dns.validationDate;
-  return Promise.all(upstreams.map((upstream) => upstreamCheck(upstream, trust, offset)));
+  return Promise.all(upstreams.map((upstream) => upstreamCheck(upstream, trust, authorities, offset)));
 }
 
 /** Asks one resolver for the root's keys and validates them: whether DNSSEC gets through there. */
 async function upstreamCheck(
   upstream: Server,
   trust: LoadedTrust,
+  authorities: readonly string[],
   validationDate: number | undefined,
 ): Promise<Check> {
   const check = 'upstream-dnssec';
   const text = formatServer(upstream);
   const wall = validationDate ?? Math.floor(Date.now() / 1_000);
-  const found = await rootKeys(upstream, trust, wall);
+  const found = await rootKeys(upstream, trust, authorities, wall);
   if (!found)
     return problem(
       check,
@@ -312,7 +320,12 @@ async function upstreamCheck(
   }
 }
 
-function rootKeys(upstream: Server, trust: LoadedTrust, wall: number): Promise<Resolution | undefined> {
+function rootKeys(
+  upstream: Server,
+  trust: LoadedTrust,
+  authorities: readonly string[],
+  wall: number,
+): Promise<Resolution | undefined> {
   const { managed, saved } = trust.trust;
   const resolver = new Resolver({
     upstreams: [upstream],
@@ -322,14 +335,17 @@ function rootKeys(upstream: Server, trust: LoadedTrust, wall: number): Promise<R
   });
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined;
-    const sockets = new Upstreams({
-      reply: (ask, octets) => {
-        take({ kind: 'reply', ask, octets });
+    const sockets = new Upstreams(
+      {
+        reply: (ask, octets) => {
+          take({ kind: 'reply', ask, octets });
+        },
+        failed: (ask, why) => {
+          take({ kind: 'failed', ask, why });
+        },
       },
-      failed: (ask, why) => {
-        take({ kind: 'failed', ask, why });
-      },
-    });
+      { authorities },
+    );
     const end = (resolution: Resolution | undefined): void => {
       clearTimeout(timer);
       clearTimeout(limit);
