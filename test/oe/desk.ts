@@ -6,23 +6,25 @@ import type { AgentEffect, AgentInput, AgentOptions } from '../../src/oe/agent-t
 import type { Group } from '../../src/oe/policy.ts';
 import { instant } from '../../src/time.ts';
 import { queryMessage } from '../dns/query.ts';
-import { signingDate } from '../dns/zone.ts';
+import { signingDate, type SignedWorld } from '../dns/zone.ts';
 import { anchors, reply, resolverAt } from '../sim/internet.ts';
 import { SeededRandom } from '../sim/random.ts';
 import { address, name, policyWith } from './stage.ts';
 
-const edns = { version: 0, udpSize: 1_232, dnssecOk: false, options: [] };
+/** What clients here send. */
+export const edns = { version: 0, udpSize: 1_232, dnssecOk: false, options: [] };
 
 /** An agent whose resolver's questions are answered at once. */
 export function withRules(
   rules: readonly (readonly [string, Group])[],
   changes: Partial<AgentOptions> = {},
   hosts = '',
+  world?: SignedWorld,
 ): { ask(text: string, type?: number, message?: Partial<Message>): Message } {
   const agent = new Agent({
     locals: [address('198.18.1.2')],
     upstreams: [{ endpoint: resolverAt, transport: 'udp' }],
-    anchors,
+    anchors: world?.anchors() ?? anchors,
     random: new SeededRandom(1),
     identity: undefined,
     capabilities: {
@@ -49,7 +51,10 @@ export function withRules(
     if (effect.kind === 'answer') answers.set(effect.query, effect.octets);
     if (effect.kind === 'apply') replies.push({ kind: 'applied', batch: effect.batch });
     if (effect.kind !== 'ask') return;
-    const octets = reply(effect.octets, effect.server.transport);
+    const { transport } = effect.server;
+    const octets = world
+      ? world.answer(effect.octets, transport === 'udp' ? 'udp' : 'tcp')
+      : reply(effect.octets, transport);
     replies.push({ kind: 'reply', ask: effect.ask, octets });
   };
   input({ kind: 'hosts', hosts: parseHosts(hosts) });

@@ -5,7 +5,9 @@ import { nameText } from '../../src/dns/name.ts';
 import { rdataText } from '../../src/dns/rdata-text.ts';
 import { Ede, EdnsOption, Rcode, Type, typeName } from '../../src/dns/types.ts';
 import { bob, bogusName, plainName } from '../sim/internet.ts';
-import { withRules } from './desk.ts';
+import { SignedWorld } from '../dns/zone.ts';
+import { fromHex } from '../../src/wire/octets.ts';
+import { edns, withRules } from './desk.ts';
 import { address, name } from './stage.ts';
 
 test('a question for ANY is answered with HINFO where the name is there, and never with an address (RFC 8482 §4.2)', () => {
@@ -49,6 +51,33 @@ test('a failure names the zone and the record (RFC 8914)', () => {
   const text = new TextDecoder().decode(option?.data.subarray(2));
   expect(text).toContain(bogusName);
   expect(text).toMatch(/\bA\b/);
+});
+
+test('of an HTTPS answer with a hint that a rule blocks a client gets the rest, and one that checks signatures SERVFAIL', () => {
+  const host = 'www.example.org';
+  // 1 . ipv4hint=198.18.2.10,198.18.2.66
+  const record = fromHex('000100' + '00040008' + 'c612020a' + 'c6120242');
+  const world = new SignedWorld([
+    { name: '.', signed: true },
+    { name: 'org', signed: true },
+    { name: 'example.org', signed: true },
+  ])
+    .add(host, Type.A, address('198.18.2.10').octets)
+    .add(host, Type.HTTPS, record);
+  const agent = withRules([['198.18.2.64/26', 'block']], {}, '', world);
+  const plain = agent.ask(host, Type.HTTPS);
+  expect(told(plain)).toEqual([`${host} HTTPS 1 . ipv4hint=198.18.2.10`]);
+  expect(plain.authenticData).toBe(false);
+  expect(plain.edns?.options[0]?.data[1]).toBe(Ede.FORGED_ANSWER);
+  for (const changes of [{ edns: { ...edns, dnssecOk: true } }, { checkingDisabled: true }]) {
+    const checking = agent.ask(host, Type.HTTPS, changes);
+    expect(checking).toMatchObject({ rcode: Rcode.SERVFAIL, answer: [] });
+  }
+  // Without the rule everybody gets what was signed.
+  const open = withRules([], {}, '', world);
+  const whole = open.ask(host, Type.HTTPS, { edns: { ...edns, dnssecOk: true } });
+  expect(whole).toMatchObject({ rcode: Rcode.NOERROR, authenticData: true });
+  expect(whole.answer[0]?.rdata).toEqual(record);
 });
 
 test('names of a private network go to a resolver inside it, to a zone of their own, and never to the internet', () => {
