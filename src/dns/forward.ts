@@ -263,6 +263,7 @@ export class Forward implements Finder {
         return this.#refused(live, upstream, { ede: Ede.NETWORK_ERROR, why: outcome.why }, now, effects);
       case 'reply': {
         upstream.silences = 0;
+        if (rung === upstream.current) this.#ladder.revived(upstream, now);
         const reply = replyOf(outcome.message, rung);
         if (reply.kind === 'message') return this.#finish(live, reply, rung, effects);
         if (reply.ede === Ede.DNSSEC_INDETERMINATE) this.#ladder.suspect(upstream, now, effects);

@@ -69,7 +69,7 @@ export const stripsDnssec = 'strips DNSSEC';
 /** Milliseconds that a probe waits: UDP may lose one datagram, and a connection has to be made first. */
 const patienceMs = { udp: 2000, connected: 3000 };
 /** Milliseconds from one probing to the next: at first, and at most. */
-const [firstRestMs, longestRestMs] = [10_000, 600_000];
+const [firstRestMs, longestRestMs] = [10_000, 300_000];
 /** Milliseconds from one question for an encrypted way to the next. */
 const discoverMs = 3_600_000;
 /** Milliseconds from a probing that found a way to the next one that something gives cause for. */
@@ -153,6 +153,16 @@ export class Ladder {
     if (!this.#isOn || isBest || upstream.probing || now < upstream.nextProbeAt) return;
     const better = upstream.rungs.slice(0, upstream.rungs.indexOf(upstream.current));
     this.#probe(upstream, upstream.state === 'works' ? better : upstream.rungs, now, effects);
+  }
+
+  /** A way on which nothing came any longer brought a reply. */
+  revived(upstream: Upstream, now: Instant): void {
+    if (upstream.state !== 'absent') return;
+    upstream.state = 'works';
+    upstream.since = now;
+    upstream.restMs = firstRestMs;
+    upstream.suspectAt = now;
+    for (const rung of upstream.rungs) if (rung === upstream.current) rung.why = undefined;
   }
 
   /** What came of a probe; the upstream, where its probing is at an end with that. Undefined: it was no probe. */

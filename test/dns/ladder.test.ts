@@ -162,6 +162,7 @@ test('a network that was away is asked again at once when it is back', () => {
   const resolution = net.ask('www.example.org');
   expect(resolution.verdict.status).toBe('secure');
   expect(resolution.tookMs).toBeLessThan(1_000);
+  expect(net.notes()).toEqual([]);
 });
 
 test('one domain that is broken costs one probing a minute, and nothing else', () => {
