@@ -10,7 +10,6 @@ const rootHints = '/lab/zones/root.hints';
 const directory = '/lab/anchor/tls';
 const authority = `${directory}/ca.pem`;
 const serverName = 'dns.lab.example';
-const target = 'plain.libreswan.org';
 
 /** Each make's ports for DNS over TLS and over HTTPS. */
 const ports = { unbound: [853, 443], bind: [8853, 8443], knot: [7853, 7443] } as const;
@@ -26,7 +25,7 @@ interface Attempt {
 export const scenario: Scenario = {
   title:
     'DNS over TLS and HTTPS to unbound, BIND and Knot Resolver: nothing readable, and no wrong certificate',
-  timeoutMs: 240_000,
+  timeoutMs: 420_000,
   run: async (stage) => {
     const { lab } = stage;
     await makeCertificates();
@@ -80,11 +79,12 @@ export const scenario: Scenario = {
 
 async function works(stage: Stage, { title, upstream, port, strict }: Attempt): Promise<void> {
   const { lab, check, say } = stage;
+  const target = freshName();
   const began = Date.now() / 1000;
   const oe = await startOe(lab.client, lab.logs, { dns: dnsLines(upstream, strict ? [authority] : []) });
   const page = await lab.client.run(
-    ['curl', '-4', '-sS', '-m', '10', '-w', '%{time_namelookup}', `http://${target}/`],
-    15_000,
+    ['curl', '-4', '-sS', '-m', '20', '-w', '%{time_namelookup}', `http://${target}/`],
+    30_000,
   );
   check(page.code === 0 && page.stdout.includes('Hello'), `${title}: curl works`, page.stderr.trim());
   const why = await oe.why(target);
@@ -120,9 +120,10 @@ async function refused(
   sentence: RegExp,
 ): Promise<void> {
   const { lab, check, say } = stage;
+  const target = freshName();
   const began = Date.now() / 1000;
   const oe = await startOe(lab.client, lab.logs, { dns: dnsLines(upstream, authorities) });
-  const page = await lab.client.run(['curl', '-4', '-sS', '-m', '12', `http://${target}/`], 15_000);
+  const page = await lab.client.run(['curl', '-4', '-sS', '-m', '20', `http://${target}/`], 30_000);
   check(page.code !== 0, `${upstream} is refused: curl fails`, page.stdout);
   const why = JSON.stringify(await oe.why(target));
   check(sentence.test(why), 'and oe why says what is wrong with the certificate', why);
@@ -133,6 +134,13 @@ async function refused(
   );
   check(open.length === 0, 'and nothing was asked in the clear instead', tally(open));
 }
+
+/** What was looked up is remembered from one run of oe to the next. */
+function freshName(): string {
+  return `p${++namesUsed}.libreswan.org`;
+}
+
+let namesUsed = 0;
 
 function dnsLines(upstream: string, authorities: readonly string[]): string[] {
   return [
