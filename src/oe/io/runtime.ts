@@ -121,11 +121,14 @@ export class Runtime {
     await this.#sweep();
   }
 
+  /** Reads the hosts file where it has changed: before each question, and now and then for answers that were kept. */
+  readHosts(): void {
+    const hosts = this.#edge.hosts?.changed();
+    if (hosts) this.input({ kind: 'hosts', hosts });
+  }
+
   input(input: AgentInput): void {
-    if (input.kind === 'query' || input.kind === 'look' || input.kind === 'dig') {
-      const hosts = this.#edge.hosts?.changed();
-      if (hosts) this.input({ kind: 'hosts', hosts });
-    }
+    if (input.kind === 'query' || input.kind === 'look' || input.kind === 'dig') this.readHosts();
     let effects: readonly AgentEffect[];
     try {
       effects = this.#agent.handle(input, instant(performance.now()), this.#wall());

@@ -220,6 +220,7 @@ async function start(
     } catch (error) {
       log({ level: 'warn', event: 'ike.bind', why: messageOf(error) });
     }
+    running.readHosts();
     if (sameAddresses(now, locals)) return;
     locals = now;
     listener.setLocals(localAddresses());
