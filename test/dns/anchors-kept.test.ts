@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { createSocket } from 'node:dgram';
 import { afterAll, expect, test } from 'vitest';
 import { rootAnchors } from '../../src/dns/anchors.ts';
-import { configuredKey, type TrustPoint } from '../../src/dns/anchors/rfc5011.ts';
-import { readSaved, savedText } from '../../src/dns/anchors/saved.ts';
+import { configuredKey } from '../../src/dns/anchors/rfc5011.ts';
+import { readSaved, savedText, type SavedPoint } from '../../src/dns/anchors/saved.ts';
 import { TrustPoints } from '../../src/dns/anchors/trust-points.ts';
 import { Algorithm } from '../../src/dns/dnssec/algorithms.ts';
 import { decodeMessage, encodeMessage } from '../../src/dns/message.ts';
@@ -15,7 +15,7 @@ import { rootName } from '../../src/dns/name.ts';
 import { Class, Type } from '../../src/dns/types.ts';
 import { parseEndpoint } from '../../src/net/address.ts';
 import { defaultConfig, defaultPaths, programDate } from '../../src/oe/config.ts';
-import { loadSaved, loadTrust, replaceFile } from '../../src/oe/io/anchors.ts';
+import { anchorStore, loadSaved, loadTrust, replaceFile } from '../../src/oe/io/anchors.ts';
 import { fetchRootList } from '../../src/oe/io/root-list.ts';
 import { wallSeconds } from '../../src/time.ts';
 import { Forwarding } from './forwarding.ts';
@@ -29,7 +29,8 @@ afterAll(() => {
 });
 
 const [a, b, c] = [rootKey('a'), rootKey('b'), rootKey('c', Algorithm.ECDSAP256SHA256)];
-const point: TrustPoint = {
+const point: SavedPoint = {
+  from: ['DS 01'],
   dss: [anchorOf(b).rdata],
   keys: [
     configuredKey(a.rdata),
@@ -111,6 +112,19 @@ test('at a validation date the clock is right by definition; otherwise not befor
   expect(loadTrust(dated, paths).trust.clockNotBefore).toBeUndefined();
 });
 
+test('the store keeps what it is given, but nothing of a run at a validation date', () => {
+  const paths = { ...defaultPaths, stateDirectory: join(scratch, 'store') };
+  const file = join(paths.stateDirectory, 'anchors.json');
+  anchorStore({ ...defaultConfig.dns, validationDate: wallSeconds(1) }, paths, () => undefined).keep('dated');
+  expect(existsSync(file)).toBe(false);
+  anchorStore(defaultConfig.dns, paths, () => undefined).keep('today');
+  expect(readFileSync(file, 'utf8')).toBe('today');
+  const events: string[] = [];
+  const nowhere = { ...paths, stateDirectory: '/proc/oe' };
+  anchorStore(defaultConfig.dns, nowhere, (e) => events.push(e.event)).keep('lost');
+  expect(events).toEqual(['anchors.unwritable']);
+});
+
 test('shipped DS are not kept: what a later version does not bring along is not trusted for it', () => {
   const points = new TrustPoints({ fixed: [], managed: [anchorOf(a), anchorOf(b)] });
   points.adopt([anchorOf(c)]);
@@ -119,10 +133,19 @@ test('shipped DS are not kept: what a later version does not bring along is not 
   expect(next.tags(rootName)).toEqual([b.tag, c.tag].sort((x, y) => x - y));
 });
 
+test('what was learned from other anchors is worth nothing, as after a try with a root of one’s own', () => {
+  const other = new TrustPoints({ fixed: [], managed: [anchorOf(c)] });
+  other.adopt([anchorOf(a)]);
+  const saved = other.saved(wallSeconds(0));
+  expect(new TrustPoints({ fixed: [], managed: [anchorOf(b)], saved }).tags(rootName)).toEqual([b.tag]);
+});
+
 test('a key of IANA’s list that was seen revoked stays revoked', () => {
   const keys = [{ ...configuredKey(a.rdata), state: 'Revoked' as const }];
-  const saved = { savedAt: wallSeconds(0), points: new Map([[rootName, { dss: [], keys }]]) };
-  const points = new TrustPoints({ fixed: [], managed: [anchorOf(a), anchorOf(b)], saved });
+  const managed = [anchorOf(a), anchorOf(b)];
+  const from = new TrustPoints({ fixed: [], managed }).saved(wallSeconds(0)).points.get(rootName)?.from ?? [];
+  const saved = { savedAt: wallSeconds(0), points: new Map([[rootName, { from, dss: [], keys }]]) };
+  const points = new TrustPoints({ fixed: [], managed, saved });
   points.adopt([anchorOf(a)]);
   expect(points.tags(rootName)).toEqual([b.tag]);
 });

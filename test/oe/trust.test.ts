@@ -30,7 +30,9 @@ test('a peer’s key under a negative trust anchor does not count: who insists o
   expect(open.answer.map((r) => r.type)).toEqual([Type.A]);
 });
 
-function edeOf(options: readonly { readonly code: number; readonly data: Uint8Array }[] | undefined): unknown {
+function edeOf(
+  options: readonly { readonly code: number; readonly data: Uint8Array }[] | undefined,
+): unknown {
   const ede = options?.find((o) => o.code === 15)?.data;
   return ede && [((ede[0] ?? 0) << 8) | (ede[1] ?? 0), new TextDecoder().decode(ede.subarray(2))];
 }

@@ -11,7 +11,15 @@ export interface SavedAnchors {
   /** The clock has been there: it cannot honestly say an earlier time. */
   readonly savedAt: WallSeconds;
   /** `dss` are those that were fetched; those that this program brings along are not saved. */
-  readonly points: ReadonlyMap<NameKey, TrustPoint>;
+  readonly points: ReadonlyMap<NameKey, SavedPoint>;
+}
+
+export interface SavedPoint extends TrustPoint {
+  /**
+   * The configured anchors that all this was learned from, as texts. Where none of them is configured any longer, as
+   * after a try with another root, it is worth nothing.
+   */
+  readonly from: readonly string[];
 }
 
 const version = 1;
@@ -21,8 +29,9 @@ const states: readonly KeyState[] = ['AddPend', 'Valid', 'Missing', 'Revoked', '
  * The text of the state file: JSON, so that no tool takes its pending and revoked keys for a list of trust anchors.
  */
 export function savedText(saved: SavedAnchors): string {
-  const points = [...saved.points].map(([owner, { dss, keys }]) => ({
+  const points = [...saved.points].map(([owner, { from, dss, keys }]) => ({
     owner: nameText(owner),
+    from,
     ds: dss.map((rdata) => rdataText(Type.DS, rdata)),
     keys: keys.map((key) => ({
       state: key.state,
@@ -55,12 +64,13 @@ export function readSaved(text: string): SavedAnchors | string {
 
 class Unusable extends Error {}
 
-function pointOf(point: Readonly<Record<string, unknown>>): [NameKey, TrustPoint] {
+function pointOf(point: Readonly<Record<string, unknown>>): [NameKey, SavedPoint] {
   const owner = nameOf(textOf(point['owner'], 'owner'));
   if (owner === undefined) throw new Unusable('an owner is no domain name');
   const dss = list(point['ds'], 'ds').map((ds) => rdataOf('DS', ds));
   const keys = list(point['keys'], 'keys').map((key) => keyOf(record(key, 'a key')));
-  return [owner, { dss, keys }];
+  const from = list(point['from'] ?? [], 'from').map((text) => textOf(text, 'from'));
+  return [owner, { from, dss, keys }];
 }
 
 function keyOf(key: Readonly<Record<string, unknown>>): TrackedKey {

@@ -1,5 +1,5 @@
 import { earliest, instant, later, type Deadline, type Instant, type WallSeconds } from '../../time.ts';
-import { sameOctets } from '../../wire/octets.ts';
+import { sameOctets, toHex } from '../../wire/octets.ts';
 import type { TrustAnchor } from '../anchors.ts';
 import { dsDigest } from '../dnssec/crypto.ts';
 import { keyTag } from '../dnssec/keytag.ts';
@@ -18,7 +18,7 @@ import {
   type KeyChange,
   type TrustPoint,
 } from './rfc5011.ts';
-import type { SavedAnchors } from './saved.ts';
+import type { SavedAnchors, SavedPoint } from './saved.ts';
 import { readSighting, type Validity } from './sighting.ts';
 
 /** Where trust begins: anchors that stay as they are, and those that follow the zone's own roll-overs (RFC 5011). */
@@ -41,6 +41,8 @@ interface Managed {
   point: TrustPoint;
   /** DS RDATA that are not to be saved, since they come along with every start. */
   readonly configured: readonly Uint8Array[];
+  /** The configured anchors, as texts. */
+  readonly from: readonly string[];
   timing: { readonly originalTtl: number; readonly expiresIn: number };
   /** When its keys are to be asked for again, by both clocks: either may stand still or jump. */
   next: { readonly at: Instant; readonly wall: number } | undefined;
@@ -61,7 +63,9 @@ export class TrustPoints {
     this.#fixed = fixed;
     for (const owner of new Set(managed.map((a) => a.owner))) {
       const own = managed.filter((a) => a.owner === owner);
-      const before = saved?.points.get(owner);
+      const from = own.map(anchorText);
+      const kept = saved?.points.get(owner);
+      const before = kept?.from.some((text) => from.includes(text)) ? kept : undefined;
       const dss = own.filter((a) => a.kind === 'DS').map((a) => a.rdata);
       const keys = own
         .filter((a) => a.kind === 'DNSKEY')
@@ -70,6 +74,7 @@ export class TrustPoints {
       this.#managed.set(owner, {
         point: { dss: union(dss, before?.dss ?? []), keys: [...(before?.keys ?? []), ...keys] },
         configured: dss,
+        from,
         timing: firstTiming,
         next: undefined,
       });
@@ -101,9 +106,9 @@ export class TrustPoints {
 
   /** What to keep for the next run. */
   saved(wall: WallSeconds): SavedAnchors {
-    const points = [...this.#managed].map(([owner, { point, configured }]): [NameKey, TrustPoint] => {
+    const points = [...this.#managed].map(([owner, { point, configured, from }]): [NameKey, SavedPoint] => {
       const fetched = point.dss.filter((ds) => !configured.some((c) => sameOctets(c, ds)));
-      return [owner, { dss: fetched, keys: point.keys }];
+      return [owner, { from, dss: fetched, keys: point.keys }];
     });
     return { savedAt: wall, points: new Map(points) };
   }
@@ -212,6 +217,10 @@ function judge(set: RRset, wall: WallSeconds, anchors: readonly TrustAnchor[]): 
   const { sighting, untimely } = readSighting(set, wall, (key) => anchors.some((a) => isNamed(a, key)));
   const kind = sighting.signers.length > 0 ? 'trusted' : untimely.length > 0 ? 'untimely' : 'stranger';
   return { kind, changes: [], untimely };
+}
+
+function anchorText({ kind, rdata }: TrustAnchor): string {
+  return `${kind} ${toHex(rdata)}`;
 }
 
 function isNamed({ kind, owner, rdata }: TrustAnchor, key: Dnskey): boolean {

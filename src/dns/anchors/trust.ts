@@ -243,9 +243,10 @@ export class Trust {
       });
     }
     for (const owner of new Set(this.anchors.map((a) => a.owner))) {
-      const tags = this.#points.tags(owner).join(' and ');
+      const tags = this.#points.tags(owner);
+      const keys = `${tags.length === 1 ? 'key' : 'keys'} ${tags.join(' and ')}`;
       const how = this.#points.isManaged(owner) ? 'kept up to date' : 'as configured';
-      notes.push({ level: 'good', sentence: `Trust in ${zoneText(owner)} begins with key ${tags}, ${how}.` });
+      notes.push({ level: 'good', sentence: `Trust in ${zoneText(owner)} begins with ${keys}, ${how}.` });
     }
     for (const owner of this.#points.lost) {
       notes.push({
