@@ -152,6 +152,7 @@ test('a referral that leads upwards, sideways or nowhere is of no use (lame)', (
     { ...denial('victim.org') },
     { ...denial('other.evil.org') },
     // Of another class.
+    referral([{ ...ns('www.evil.org', 'ns.evil.org'), class: 3 }], [a('ns.evil.org', evil)]),
     { authoritative: false, answer: [{ ...a('www.evil.org', '198.51.100.66'), class: 3 }] },
     { rcode: Rcode.REFUSED },
     { rcode: Rcode.SERVFAIL },
@@ -272,8 +273,8 @@ test('NXNS: a delegation to hundreds of names without glue costs the victim a ha
   expect(cost).toBeGreaterThan(0);
 });
 
-test('a delegation to thousands of names is not even looked at', () => {
-  const names = Array.from({ length: 1500 }, (_, i) => ns('sub.evil.org', `nx${i}.victim.org`));
+test('a delegation to more names than anybody has is not even looked at', () => {
+  const names = Array.from({ length: 400 }, (_, i) => ns('sub.evil.org', `nx${i}.victim.org`));
   const it = new Iteration(
     internet((q, m) => (nameText(q.name).endsWith('sub.evil.org') ? referral(names) : yes(q, m))),
   );
@@ -452,7 +453,7 @@ test('a name server that is an alias is not followed (RFC 2181 §10.3)', () => {
   const it = new Iteration(
     internet((q, m) =>
       q.name === key('alias.evil.org')
-        ? answer(record('alias.evil.org', Type.CNAME, wire('www.victim.org')), a('www.victim.org', evil))
+        ? answer(record('alias.evil.org', Type.CNAME, wire('real.evil.org')), a('real.evil.org', evil))
         : nameText(q.name).endsWith('sub.victim.org')
           ? undefined
           : yes(q, m),

@@ -576,7 +576,7 @@ export class Recursion implements Finder {
     // Below a DNAME (RFC 9156 §2.3 step 7b) nothing can be a cut, nor below what does not exist.
     const isDname = reply.answer.some((s) => s.type === Type.DNAME);
     if (isDenied || isDname) walk.whole = true;
-    if (!isDname) this.#delegations.addPlain(asked.name, walk.delegation.zone, ttlOf(reply), now);
+    this.#delegations.addPlain(asked.name, walk.delegation.zone, ttlOf(reply), now);
     walk.known = asked.name;
     this.#advance(walk, now);
   }
