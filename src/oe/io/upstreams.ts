@@ -14,10 +14,10 @@ export class RouteSource {
   /** Undefined: the configuration says all. */
   readonly #learned: LearnedRoutes | undefined;
 
-  constructor(config: Config) {
+  constructor(config: Config, run = '/run') {
     const { upstreams, resolvConf, listen } = config.dns;
     this.#config = config;
-    this.#learned = upstreams === undefined ? new LearnedRoutes(resolvConf, listen) : undefined;
+    this.#learned = upstreams === undefined ? new LearnedRoutes(resolvConf, listen, run) : undefined;
   }
 
   /**
