@@ -297,8 +297,10 @@ export class Ladder {
       return true;
     }
     if (probing.open.size > 0) return false; // More is said of why it fails.
+    // Where only better ways were looked at, nothing is known against the one that is taken.
+    const isAll = probing.failures.has(upstream.current);
     const state = upstream.rungs.some((r) => r.state === 'damaged') ? 'damaged' : 'absent';
-    this.#take(upstream, upstream.current, state, now, effects);
+    this.#take(upstream, upstream.current, isAll ? state : upstream.state, now, effects);
     return true;
   }
 

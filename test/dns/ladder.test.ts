@@ -340,6 +340,22 @@ test('an encrypted way that fails is left for the one in clear, and taken again'
   expect(net.askedFor('A alias.example.org')).toEqual([way]);
 });
 
+test.each<[string, Answers]>([
+  ['is not there', silent],
+  ['has another certificate', refused],
+  ['strips RRSIGs', stripping],
+])('an encrypted way that %s costs nothing but the probing', (_, broken) => {
+  const ways = { [udp]: offer({}), [tcp]: answers, 'tls://192.0.2.1:853#192.0.2.1': broken };
+  const net = network(ways, ['192.0.2.1'], { discovers: true });
+  net.ask('www.example.org');
+  net.ask('deep.empty.example.org');
+  net.wait(5);
+  net.askedFor('');
+  expect(net.ask('x.wild.example.org')).toMatchObject({ verdict: { status: 'secure' }, tookMs: 20 });
+  expect(net.askedFor('A x.wild.example.org')).toEqual([udp]);
+  expect(net.notes()).toEqual([]);
+});
+
 test('in another network what the last one offered does not hold (RFC 9462 §4.1)', () => {
   const way = 'tls://192.0.2.1:853#192.0.2.1';
   const net = network({ [udp]: offer({}), [way]: answers }, ['192.0.2.1'], { discovers: true });
