@@ -351,6 +351,20 @@ test('an exchange that is abandoned leaves the others their questions, and takes
   expect(it.recursion.deadline).toBeUndefined();
 });
 
+test('an exchange that is abandoned takes its search for name servers along', () => {
+  const internet = new Internet()
+    .at(root, () => referral([ns('org', 'ns.org')], [a('ns.org', org)]))
+    .at(org, (q) =>
+      q.name === key('example.org') ? referral([ns('example.org', 'ns.host.org')]) : denial('org'),
+    );
+  const it = new Iteration(internet);
+  const exchange = it.start('www.example.org');
+  it.run(it.now + 50);
+  expect(internet.questions()).toContain('A host.org');
+  it.abandon(exchange);
+  expect(it.asks.deadline).toBeUndefined();
+});
+
 test('a stub zone is asked where the configuration says, its DS where the tree says', () => {
   const internet = new Internet(world()).at('198.51.100.53', () => answer(a('host.corp.org', '10.0.0.1')));
   const server = parseAddress('198.51.100.53');
