@@ -120,7 +120,7 @@ test('the store keeps what it is given, but nothing of a run at a validation dat
   anchorStore(defaultConfig.dns, paths, () => undefined).keep('today');
   expect(readFileSync(file, 'utf8')).toBe('today');
   const events: string[] = [];
-  const nowhere = { ...paths, stateDirectory: '/proc/oe' };
+  const nowhere = { ...paths, stateDirectory: join(file, 'below') };
   anchorStore(defaultConfig.dns, nowhere, (e) => events.push(e.event)).keep('lost');
   expect(events).toEqual(['anchors.unwritable']);
 });
