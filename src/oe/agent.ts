@@ -1,4 +1,4 @@
-import { inPlaceOfAny, minimalAnswer } from '../dns/any.ts';
+import { inPlaceOfAny } from '../dns/any.ts';
 import type { ZoneEntry } from '../dns/dnssec/zones.ts';
 import { noHosts, type Hosts } from '../dns/hosts.ts';
 import { localAnswer, type LocalAnswer } from '../dns/local-names.ts';
@@ -7,7 +7,7 @@ import { serverAddresses, type Routes } from '../dns/finders.ts';
 import { isBelow, rootName, type NameKey } from '../dns/name.ts';
 import { Nat64 } from '../dns/nat64.ts';
 import { Resolver, type ResolverEffect, type ResolverInput } from '../dns/resolver.ts';
-import { decodeQuery, encodeAnswer, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
+import { decodeQuery, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { ChildSa } from '../ike/child.ts';
@@ -21,6 +21,7 @@ import { formatPrefix, hostPrefix } from '../net/prefix.ts';
 import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
+import { answerOctets, minimalOutcome } from './answers.ts';
 import { digOf } from './dig.ts';
 import { exemption } from './exempt.ts';
 import { Gate } from './gate.ts';
@@ -402,7 +403,7 @@ export class Agent {
       return;
     }
     this.#countAnswer(outcome);
-    const octets = answerOctets(client, told);
+    const octets = answerOctets(client.query, told, client.limitOctets);
     this.#effects.push({ kind: 'answer', query: waiter, octets, ...(keep && { keep }) });
   }
 
@@ -695,22 +696,3 @@ type Batch =
 
 /** Local programs can make us wait for their sake; this many at a time (THREATS A.26). */
 const clientsAtOnce = 10_000;
-
-function minimalOutcome(name: NameKey, outcome: Outcome): Outcome {
-  if (outcome.kind === 'refuse') return outcome;
-  return { ...outcome, resolution: minimalAnswer(name, outcome.resolution), reduced: undefined };
-}
-
-function answerOctets(client: Extract<Client, { kind: 'client' }>, outcome: Outcome): Uint8Array {
-  const { query, limitOctets } = client;
-  if (outcome.kind === 'refuse') return encodeRefusal(query, outcome.rcode, outcome.ede, { limitOctets });
-  // Who validates for himself needs the RRset as it was signed; for everybody else the blocked addresses are left out.
-  const validates = query.edns?.dnssecOk === true || query.cd;
-  if (validates && outcome.onlyReduced) {
-    const { ede = Ede.OTHER, why } = outcome.onlyReduced;
-    return encodeRefusal(query, Rcode.SERVFAIL, { code: ede, text: why }, { limitOctets });
-  }
-  const resolution = validates ? outcome.resolution : (outcome.reduced ?? outcome.resolution);
-  const { ttlLimit } = outcome;
-  return encodeAnswer(query, resolution, { limitOctets, ...(ttlLimit === undefined ? {} : { ttlLimit }) });
-}
