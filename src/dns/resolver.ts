@@ -1,9 +1,10 @@
 import type { HealthNote } from '../health.ts';
-import { earliest, later, type Deadline, type Instant, type WallSeconds } from '../time.ts';
+import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { TrustAnchor } from './anchors.ts';
 import { Trust, type Doubt, type TrustEffect, type TrustOptions } from './anchors/trust.ts';
 import { Cache, cacheDefaults, maybeStale, zoneShare, type CacheOptions } from './cache/cache.ts';
-import { entryOfLink, SavedReplies, SavedWriter } from './cache/saved.ts';
+import { Keeper } from './cache/keeper.ts';
+import { SavedReplies } from './cache/saved.ts';
 import { Paused, Turn } from './dnssec/budget.ts';
 import { Chain, type Reply } from './dnssec/chain.ts';
 import { judge, worst, type Link } from './dnssec/validate.ts';
@@ -97,8 +98,6 @@ const [maxJobs, maxWaiters] = [1000, 4000];
 const maxQuestions = 100;
 /** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
 const guessedLabels = 3;
-/** How soon after a change the cache is kept for the next run, ms, and how many of its entries are written at a time: about 1 ms. */
-const [keepEveryMs, keptAtOnce] = [600_000, 64];
 /** What of the cache's memory the file may take. */
 const keptShare = 1 / 8;
 
@@ -115,8 +114,8 @@ export class Resolver {
   readonly #saved: SavedReplies;
   readonly #refreshes = new Refreshes();
   readonly #cacheOptions: Required<NonNullable<ResolverOptions['cache']>>;
-  #keepAt: Instant | undefined;
-  #keeping: SavedWriter | undefined;
+  /** Undefined: the cache is not kept over a restart. */
+  readonly #keeper: Keeper | undefined;
   #generation = 0;
   readonly #jobs = new Map<string, Job>();
   /** Lookups that have more to check than one step may, and since when. */
@@ -147,6 +146,9 @@ export class Resolver {
     this.#cache = new Cache({ ...this.#cacheOptions, mayDeny: this.#mayDeny.bind(this) });
     this.#zones = new Zones((limitOctets * zoneShare) / 2);
     this.#saved = new SavedReplies((limitOctets * zoneShare) / 2);
+    this.#keeper = this.#cacheOptions.keep
+      ? new Keeper(this.#cache, this.#saved, limitOctets * keptShare)
+      : undefined;
   }
 
   handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
@@ -188,7 +190,7 @@ export class Resolver {
         this.#saved.restore(input.octets, wall);
         break;
       case 'keep':
-        this.#keep(Infinity, now, wall, effects);
+        this.#keep(this.#keeper?.whole(now, wall), wall, effects);
         break;
       case 'tick':
         this.#tick(now, wall, effects);
@@ -213,7 +215,6 @@ export class Resolver {
       if (first === undefined || at < first) first = at;
     }
     const lookups = first === undefined ? undefined : { at: first, why: 'end of a lookup' };
-    const keep = this.#keepAt === undefined ? undefined : { at: this.#keepAt, why: 'keeping the cache' };
     const [pausedAt] = this.#paused.values();
     const paused = pausedAt === undefined ? undefined : { at: pausedAt, why: 'more signatures to check' };
     return earliest([
@@ -222,7 +223,7 @@ export class Resolver {
       lookups,
       this.#trust.deadline,
       this.#refreshes.deadline,
-      keep,
+      this.#keeper?.deadline,
     ]);
   }
 
@@ -396,7 +397,7 @@ export class Resolver {
   #tick(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#continue(now, wall, effects);
     for (const exchange of this.#finders.tick(now, effects)) this.#replied(exchange, now, wall, effects);
-    if (this.#keepAt !== undefined && now >= this.#keepAt) this.#keep(keptAtOnce, now, wall, effects);
+    this.#keep(this.#keeper?.tick(now, wall), wall, effects);
     for (const job of [...this.#jobs.values()]) {
       if (job.staleAt !== undefined && now >= job.staleAt) this.#soothe(job, now, wall, effects);
       if (now < job.giveUpAt || this.#jobs.get(job.key) !== job) continue;
@@ -659,9 +660,9 @@ export class Resolver {
       if (!cached && !unpaid && !isClockWrong)
         this.#cache.set(link, job.question.type, now - job.startedAt, now);
     }
-    if (this.#cacheOptions.keep && !isClockWrong) {
+    if (this.#keeper && !isClockWrong) {
       this.#noteProofs(job, now, wall);
-      this.#keepAt ??= later(now, keepEveryMs);
+      this.#keeper.changed(now);
     }
     const state = worst(links.map((l) => l.state));
     if (!job.isRefresh) this.#counters[state.status]++;
@@ -802,26 +803,8 @@ export class Resolver {
     }
   }
 
-  /** Writes some more of what the next run can begin with; the proofs first, then what came last. */
-  #keep(count: number, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
-    if (!this.#cacheOptions.keep || this.#trust.clockFault(wall) !== undefined) {
-      this.#keepAt = undefined;
-      return;
-    }
-    if (count === Infinity || !this.#keeping) {
-      const links = [...this.#cache.fresh(now, wall)].reverse();
-      const entries = [
-        ...this.#saved.entries(false, wall),
-        ...links.flatMap(({ link, type, ageSeconds }) => entryOfLink(link, type, ageSeconds, wall) ?? []),
-        ...this.#saved.entries(true, wall),
-      ];
-      this.#keeping = new SavedWriter(entries, this.#cacheOptions.limitOctets * keptShare);
-    }
-    const octets = this.#keeping.write(count);
-    // The next piece as soon as everybody else had a turn.
-    this.#keepAt = octets ? undefined : now;
-    if (!octets) return;
-    this.#keeping = undefined;
-    effects.push({ kind: 'keepCache', octets });
+  /** While the clock is wrong, nobody knows how old anything is. */
+  #keep(octets: Uint8Array | undefined, wall: WallSeconds, effects: ResolverEffect[]): void {
+    if (octets && this.#trust.clockFault(wall) === undefined) effects.push({ kind: 'keepCache', octets });
   }
 }

@@ -39,7 +39,7 @@ function worldOf({
   records,
   cuts,
 }: typeof anyZone extends fc.Arbitrary<infer T> ? T : never): SignedWorld {
-  const zones = new Map(cuts.map((cut) => [cut.name, cut]));
+  const zones = new Map<string, (typeof cuts)[number]>(cuts.map((cut) => [cut.name, cut]));
   const world = new SignedWorld([
     { name: '.', signed: true },
     { name: 'org', signed: true, denial },
