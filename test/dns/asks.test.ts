@@ -209,6 +209,22 @@ test('THREATS B: 40 options in a reply are no more than 32 to look at, and clien
   expect(line.exchange?.reply).toMatchObject({ kind: 'message' });
 });
 
+test('THREATS B: no more than 4096 servers are remembered, those asked last', () => {
+  const first = server('udp', '198.51.100.1');
+  const line = new Line(first);
+  line.start();
+  line.answer({}, { cookie: concatOctets(line.cookie(), serverCookie) });
+  for (let i = 0; i < 4096; i++) {
+    const other = new Line(server('udp', `10.0.${i >> 8}.${i & 255}`), line.finders);
+    other.start();
+    other.answer();
+  }
+  expect(line.finders.stats['servers']).toBe(4096);
+  const again = new Line(first, line.finders);
+  again.start();
+  expect(again.cookie()).toHaveLength(8);
+});
+
 /** One who asks one question after another, and the server. */
 class Line {
   readonly finders: Finders;
