@@ -79,7 +79,13 @@ const dnssecOkBit = 0x8000;
 const maxOptions = 32;
 
 /**
- * Reads a whole message. Errors: a section that ends early, octets left over, RDLENGTH that does not fit the names
+ * Records of a message: more would take longer to read and to sort than one step of the program may last. An RRset of
+ * 256 records, its signatures and what goes with it are fewer.
+ */
+const maxRecords = 600;
+
+/**
+ * Reads a whole message. Errors: more than {@link maxRecords} records, a section that ends early, octets left over, RDLENGTH that does not fit the names
  * in RDATA, compression that does not lead backwards, more than one OPT or one that is out of place.
  */
 export function decodeMessage(octets: Uint8Array): Decoded<Message> {
@@ -90,6 +96,8 @@ function readMessage(r: Reader): Message {
   const id = r.u16();
   const flags = r.u16();
   const [questionCount, answerCount, authorityCount, additionalCount] = [r.u16(), r.u16(), r.u16(), r.u16()];
+  const count = questionCount + answerCount + authorityCount + additionalCount;
+  if (count > maxRecords) r.fail(`${count} records`);
   const questions = Array.from({ length: questionCount }, () => readQuestion(r));
   const answer = Array.from({ length: answerCount }, () => readRecord(r));
   const authority = Array.from({ length: authorityCount }, () => readRecord(r));

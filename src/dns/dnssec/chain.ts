@@ -125,7 +125,10 @@ export class Chain {
             [],
           );
         }
-        const check = checkSignatures(set, signer, state.keys, this.#context.wall, this.#context.budget);
+        const { wall, budget } = this.#context;
+        const check = budget.checked(set, state.keys, () =>
+          checkSignatures(set, signer, state.keys, wall, budget),
+        );
         // The chain begins anew; what it needs may be here already.
         if (!check.ok && this.#mayHaveNewKeys(entry, check.ede)) return this.security(set, limit);
         return check.ok ? { status: 'secure', zone: signer, check } : bogus(check.ede, check.why, []);

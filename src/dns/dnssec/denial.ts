@@ -69,6 +69,6 @@ export function endsTheZone(types: TypeSet): boolean {
 const typeAny = 255;
 /** The type that stands in the record of a name that is not there (RFC 9824 §2). */
 export const nxname = 128;
-/** Types that are no data: RRSIG, NSEC, NSEC3, NXNAME. */
-const deniers = new Set([46, 47, 50, nxname]);
+/** Types that are no data: RRSIG, NSEC, NXNAME. */
+const deniers = new Set([46, 47, nxname]);
 const [typeNs, typeCname, typeSoa, typeDname, typeDs] = [2, 5, 6, 39, 43];

@@ -55,8 +55,7 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
   };
   let left = hashesPerAnswer;
   return nsec3ProofFrom(zone, source, {
-    hashed: (id, iterations, hash) =>
-      left-- > 0 ? budget.hashed(id, iterations, hash) : budget.refuseHash(),
+    hashed: (id, micros, hash) => (left-- > 0 ? budget.hashed(id, micros, hash) : budget.refuseHash()),
     get exhausted() {
       return budget.exhausted;
     },
@@ -75,7 +74,8 @@ export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashB
     if (first === undefined) return undefined;
     if (hashes.has(name)) return hashes.get(name);
     const { salt, iterations } = first;
-    const hash = budget.hashed(`${iterations} ${toHex(salt)} ${name}`, iterations, () =>
+    const micros = (iterations + 1) * (1.5 + salt.length / 100);
+    const hash = budget.hashed(`${iterations} ${toHex(salt)} ${name}`, micros, () =>
       nsec3Hash(name, salt, iterations),
     );
     hashes.set(name, hash);
