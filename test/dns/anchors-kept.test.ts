@@ -17,7 +17,7 @@ import { parseEndpoint } from '../../src/net/address.ts';
 import { defaultConfig, defaultPaths, programDate } from '../../src/oe/config.ts';
 import { anchorStore, loadSaved, loadTrust, replaceFile } from '../../src/oe/io/anchors.ts';
 import { fetchRootList } from '../../src/oe/io/root-list.ts';
-import { wallSeconds } from '../../src/time.ts';
+import { instant, wallSeconds } from '../../src/time.ts';
 import { Forwarding } from './forwarding.ts';
 import { anchorOf, at, day, revokedKey, rollingWorld, rootKey, type RootKeys } from './rolling-root.ts';
 import { exampleWorld } from './scenes.ts';
@@ -131,6 +131,15 @@ test('shipped DS are not kept: what a later version does not bring along is not 
   expect(points.saved(wallSeconds(0)).points.get(rootName)?.dss).toEqual([anchorOf(c).rdata]);
   const next = new TrustPoints({ fixed: [], managed: [anchorOf(b)], saved: points.saved(wallSeconds(0)) });
   expect(next.tags(rootName)).toEqual([b.tag, c.tag].sort((x, y) => x - y));
+});
+
+test('after a probe that failed the next one waits for the retry interval (RFC 5011 §2.3)', () => {
+  const points = new TrustPoints({ fixed: [], managed: [anchorOf(a)] });
+  expect(points.due(instant(0), at('2025-01-01'))).toEqual([]);
+  const [now, wall] = [instant(60_000), wallSeconds(at('2025-01-01') + 60)];
+  expect(points.due(now, wall)).toEqual([rootName]);
+  points.failed(rootName, now, wall);
+  expect(points.deadline?.at).toBe(60_000 + 8_640_000);
 });
 
 test('what was learned from other anchors is worth nothing, as after a try with a root of one’s own', () => {

@@ -160,6 +160,25 @@ test.each([
   expect(net.trustEffects.filter((e) => e.kind === 'keepAnchors')).toHaveLength(times);
 });
 
+test('nor is that of a clock which stands before the program, though the root’s signatures would be in force', () => {
+  const signed = world().spoilZone('.', { inception: right - 9 * year, expiration: right + 9 * year });
+  const net = new Forwarding([], signed);
+  net.wall = wallSeconds(right - 3 * year);
+  net.restart({ managed: signed.anchors(), clockNotBefore: wallSeconds(right - hour) });
+  net.start('www.example.org');
+  net.wait(60);
+  expect(net.trustEffects.map((e) => e.kind)).not.toContain('keepAnchors');
+});
+
+test('after the root was seen in order, a repeated answer of the past is bogus, and the clock is not to blame', () => {
+  const signed = world();
+  const net = withClock(signed, right);
+  expect(net.ask('www.example.org').verdict.status).toBe('secure');
+  signed.spoil('.', Type.DNSKEY, { inception: right - 2 * year, expiration: right - year });
+  net.wait(2 * hour);
+  expect(net.ask('.', Type.DNSKEY).verdict).toMatchObject({ status: 'bogus', ede: Ede.SIGNATURE_EXPIRED });
+});
+
 test('names of time servers are read from the files of three time services', () => {
   const text = [
     '[Time]',
