@@ -580,3 +580,11 @@ test('no more name servers are looked up than the limit says, whether they exist
   );
   expect(it.recursion.stats['serverNamesLookedUp']).toBe(4);
 });
+
+test('more than four thousand questions at the same time are refused, and told so', () => {
+  const it = new Iteration(internet(yes));
+  const all = Array.from({ length: 4001 }, () => it.start('www.evil.org'));
+  expect(all.map(outcomeOf).filter((o) => o !== 'nothing')).toEqual(['too many questions are on their way']);
+  it.run();
+  expect(all.filter((e) => outcomeOf(e) === 'A www.evil.org')).toHaveLength(4000);
+});
