@@ -360,7 +360,7 @@ function isOf(record: ResourceRecord, type: string): boolean {
 
 /**
  * A record as it is, or: `signed [by ZONE] RECORD`, as the zone would sign it; `denial NAME [of ZONE]`, the NSEC or
- * NSEC3 that matches or spans a name; `copy NAME TYPE SECTION [as NAME]`, what the reply to another question has.
+ * NSEC3 that matches or spans a name, signed anew with `set AT VALUE` in its RDATA or `under NAME` in its owner; `copy NAME TYPE SECTION [as NAME]`, what the reply to another question has.
  */
 function recordsOf(world: SignedWorld, words: readonly string[]): readonly ResourceRecord[] {
   const [how, ...rest] = words;
@@ -371,8 +371,20 @@ function recordsOf(world: SignedWorld, words: readonly string[]): readonly Resou
       return world.signed(nameText(owner), type, [rdata], by);
     }
     case 'denial': {
-      const [name = '', , zone] = rest;
-      return world.denialAt(name, zone);
+      const [name = '', , zone, change_, ...values] = rest;
+      const records = world.denialAt(name, zone);
+      const [denying] = records;
+      if (!denying || change_ === undefined) return records;
+      const owner = nameText(denying.owner);
+      if (change_ === 'under')
+        return world.signed(
+          `${owner.split('.')[0] ?? ''}.${values[0] ?? ''}`,
+          denying.type,
+          [denying.rdata],
+          zone,
+        );
+      const rdata = denying.rdata.with(number(values[0]), number(values[1]));
+      return world.signed(owner, denying.type, [rdata], zone);
     }
     case 'copy': {
       const [name = '', type = '', from, , as] = rest;
