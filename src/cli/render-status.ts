@@ -74,9 +74,11 @@ function healthLines(status: Status, look: Look): string[] {
 
 /** `1204, 61 % of them from the cache; 3 failed DNSSEC validation`. */
 function answerWords(counters: Readonly<Record<string, number>>): string {
-  const { answers = 0, answersFromCache = 0, answersBogus = 0, answersRefused = 0 } = counters;
+  const { answersKept = 0, answersFromCache = 0, answersBogus = 0, answersRefused = 0 } = counters;
+  const answers = (counters['answers'] ?? 0) + answersKept;
+  const cached = answersFromCache + answersKept;
   const parts = [String(answers)];
-  if (answers > 0) parts.push(`${Math.round((100 * answersFromCache) / answers)} % of them from the cache`);
+  if (answers > 0) parts.push(`${Math.round((100 * cached) / answers)} % of them from the cache`);
   if (answersBogus > 0) parts.push(`${answersBogus} failed DNSSEC validation`);
   if (answersRefused > 0) parts.push(`${answersRefused} refused by a rule`);
   return parts.join(', ');

@@ -54,7 +54,10 @@ export interface Health {
 }
 
 /** What the edge knows of the agent's health; the agent itself knows the rest. */
-export type EdgeHealth = Omit<Health, 'counters' | 'localAddresses' | 'policyDefault'>;
+export type EdgeHealth = Omit<Health, 'counters' | 'localAddresses' | 'policyDefault'> & {
+  /** What the edge counts: answers that were given again, clients that were turned away. */
+  readonly counters?: Readonly<Record<string, number>>;
+};
 
 /** Worst first: what needs a look before what is well. */
 export function worstFirst(peers: readonly PeerStatus[]): PeerStatus[] {

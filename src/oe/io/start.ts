@@ -243,6 +243,7 @@ async function start(
     esp: { ipv4: capabilities.esp4.available, ipv6: capabilities.esp6.available },
     complaints,
     notes: [],
+    counters: listener.stats,
   }));
   return {
     listening: listener.endpoints,
