@@ -106,19 +106,19 @@ test('comments and white space mean nothing', () => {
   expect(readRootList(spaced)).toEqual(readRootList(text));
 });
 
-/** A CA that signed nothing here: self-signed, made with openssl for this test; it bears the name of the true one. */
+/** A CA that signed nothing here: self-signed, made with openssl for this test; it bears the name and the key identifier of the true one. */
 const otherCa = `-----BEGIN CERTIFICATE-----
-MIICETCCAbegAwIBAgIUJtk5jYZyHsTlt6prF33EgWDnWJYwCgYIKoZIzj0EAwIw
+MIICEDCCAbegAwIBAgIUAX7X/U/h7x6Ck6HtKL/OPmu6rJowCgYIKoZIzj0EAwIw
 XTEOMAwGA1UECgwFSUNBTk4xJjAkBgNVBAsMHUlDQU5OIENlcnRpZmljYXRpb24g
 QXV0aG9yaXR5MRYwFAYDVQQDDA1JQ0FOTiBSb290IENBMQswCQYDVQQGEwJVUzAg
-Fw0yNjExMjUxNzE0MTJaGA8yMDUxMDcxNzE3MTQxMlowXTEOMAwGA1UECgwFSUNB
+Fw0yNjExMjUxODEyMzFaGA8yMDUxMDcxNzE4MTIzMVowXTEOMAwGA1UECgwFSUNB
 Tk4xJjAkBgNVBAsMHUlDQU5OIENlcnRpZmljYXRpb24gQXV0aG9yaXR5MRYwFAYD
 VQQDDA1JQ0FOTiBSb290IENBMQswCQYDVQQGEwJVUzBZMBMGByqGSM49AgEGCCqG
-SM49AwEHA0IABPGdBkZKUqSHN7zK/2vdagZidic89y/MiGOxr1mjqdGhBMU7dUH0
-+Lo7XHNnvTJdfYtKaCflRmznZzfy3nx8n6ajUzBRMB0GA1UdDgQWBBQHD5xhpEiV
-1lEuckQldPbYVOZ0MDAfBgNVHSMEGDAWgBQHD5xhpEiV1lEuckQldPbYVOZ0MDAP
-BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIFv0CnswPSLdKrPA/pdz
-AQLAN/4sMUiiEqXrVe3fWR+BAiEA0BzIUaI/gvrV3LystS3lWC7cIP7tyeRX2zGL
-HAzHRXg=
+SM49AwEHA0IABAysPD9xQG9zo8+Zot8AddgammCNovwHgtubfDmHgyzOCa2dUGEB
+U1tXf3lNg5MFWrivK6ylf+fduzj4dmYtECOjUzBRMB8GA1UdIwQYMBaAFHmvTRwl
+GD5j/O8if/s4l3HYAA30MA8GA1UdEwEB/wQFMAMBAf8wHQYDVR0OBBYEFLpS6UmD
+JIZSL8eZzfyNa2kITcBQMAoGCCqGSM49BAMCA0cAMEQCIF6f1QIoJmz6YMyi/08h
+KWrjGtLNN4HfGHNiFbkvOohtAiAJB/ids+6EAb2ajKGKyV0qk/jjj+Ra3nkTGS++
+RVpHsQ==
 -----END CERTIFICATE-----
 `;
