@@ -37,9 +37,9 @@ test('a file that is too large, or a directory that cannot be written, is told a
   const { directory, file } = fileIn(told);
   writeFileSync(join(directory, 'cache'), new Uint8Array(2_000));
   expect(file.load()).toBeUndefined();
-  cacheFile({ ...defaultPaths, stateDirectory: '/proc/nowhere' }, 10, ({ event }) => told.push(event)).keep(
-    Uint8Array.of(1),
-  );
+  cacheFile({ ...defaultPaths, stateDirectory: join(directory, 'cache') }, 10, ({ event }) =>
+    told.push(event),
+  ).keep(Uint8Array.of(1));
   expect(told).toEqual(['cache.unusable', 'cache.unwritable']);
 });
 
