@@ -65,7 +65,7 @@ function isEdge(file: string): boolean {
 }
 
 function importsOf(file: string): string[] {
-  return [...codeOf(file).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => m[1] ?? '');
+  return [...codeOf(file).matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)'([^'\n]+)'/g)].map((m) => m[1] ?? '');
 }
 
 function codeOf(file: string): string {
