@@ -4,6 +4,7 @@ import { sameOctets } from '../wire/octets.ts';
 import { ipv4onlyName } from './dns64.ts';
 import type { AskDoor, AskRequest, Asked, EffectSink, Outcome, Server, Transport } from './finder.ts';
 import { decodeMessage, encodeMessage, type EdnsOptionData, type Message, type Question } from './message.ts';
+import { octetsOfName } from './name.ts';
 import {
   clientCookieOctets,
   expectsCookie,
@@ -139,7 +140,7 @@ export class Asks implements AskDoor {
   /** Octets that came for `ask`; the outcome, if that is one. */
   received(ask: number, octets: Uint8Array, now: Instant, effects: EffectSink): Heard | undefined {
     const asked = this.#open.get(ask);
-    const message = decodeMessage(octets);
+    const message = decodeMessage(asked ? asWanted(octets, asked) : octets);
     if (!asked || !message.ok || !fits(message.value, asked)) {
       this.#counters.ignored++;
       if (asked) this.#misfit(asked, now, effects);
@@ -366,6 +367,17 @@ function sameQuestion(a: Question, b: Question): boolean {
 function sameCase(reply: Uint8Array, { octets, question }: Transaction): boolean {
   const end = questionAt + question.name.length;
   return sameOctets(reply.subarray(questionAt, end), octets.subarray(questionAt, end));
+}
+
+/**
+ * The reply with the name in small letters, where it came back as it was sent: names in RDATA may point at it
+ * (RFC 1035 §4.1.4), and the letters of chance are nobody's data.
+ */
+function asWanted(reply: Uint8Array, asked: Transaction): Uint8Array {
+  if (asked.transport !== 'udp' || !sameCase(reply, asked)) return reply;
+  const restored = Uint8Array.from(reply);
+  restored.set(octetsOfName(asked.question.name), questionAt);
+  return restored;
 }
 
 /**

@@ -7,7 +7,7 @@ import { parseEndpoint } from '../../src/net/address.ts';
 import { instant, later, type Instant } from '../../src/time.ts';
 import { concatOctets, sameOctets } from '../../src/wire/octets.ts';
 import { countingRandom } from './forwarding.ts';
-import { address, key, withCaseOf } from './zone.ts';
+import { address, key, wire, withCaseOf } from './zone.ts';
 
 const name = 'A-long-name-with-letters.example.org';
 const serverCookie = Uint8Array.from({ length: 16 }, (_, i) => 200 + i);
@@ -33,6 +33,25 @@ test('a reply in another case is not taken: TCP tells whether it was a guess (dr
   expect(line.transport).toBe('tcp');
   line.answer();
   expect(line.exchange?.reply).toMatchObject({ kind: 'message' });
+});
+
+test('names in RDATA that point at the question come in small letters, whatever was sent (RFC 1035 §4.1.4)', () => {
+  const line = new Line(server('udp'));
+  line.start();
+  const owner = key(name);
+  const target = wire('ns.with-letters.example.org');
+  const below = wire(`deeper.${name}`);
+  const records = [
+    { type: Type.CNAME, rdata: below },
+    { type: Type.NS, rdata: wire(name) },
+    { type: Type.MX, rdata: Uint8Array.from([0, 10, ...below]) },
+    { type: Type.SOA, rdata: Uint8Array.from([...target, ...below, ...new Uint8Array(20)]) },
+  ].map((r) => ({ ...r, owner, class: Class.IN, ttl: 60 }));
+  expect(line.questionText()).not.toBe(name.toLowerCase());
+  line.answer({ answer: records });
+  const reply = line.exchange?.reply;
+  if (reply?.kind !== 'message') throw new Error('no reply');
+  expect(reply.message.answer).toEqual(records.map((r) => ({ ...r, rdata: r.rdata.map(smallLetter) })));
 });
 
 test('a server that changes the case, by the word of TCP, is asked over TCP from then on', () => {
@@ -332,6 +351,10 @@ class Line {
       }
     }
   }
+}
+
+function smallLetter(octet: number): number {
+  return octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet;
 }
 
 function server(transport: Server['transport'], text = '192.0.2.1'): Server {

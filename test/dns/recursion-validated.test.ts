@@ -67,6 +67,17 @@ test.each([
   }
 });
 
+test('an alias below the name that was asked is secure, and the letters of the question are not in it', () => {
+  const w = world().add('www.example.org', Type.MX, Uint8Array.from([0, 5, ...wire('mail.www.example.org')]));
+  const it = cold(w);
+  const found = it.ask('www.example.org', Type.MX);
+  expect(found.verdict.status).toBe('secure');
+  expect(found.answer[0]?.rdatas).toEqual([Uint8Array.from([0, 5, ...wire('mail.www.example.org')])]);
+  const alias = it.ask('alias.example.org');
+  expect(alias.verdict.status).toBe('secure');
+  expect(alias.answer[0]?.rdatas).toEqual([wire('www.other.org')]);
+});
+
 test('an island of security has its own anchor', () => {
   const w = world();
   const it = new Recursing(new Internet(w), { anchors: [...w.anchors(), ...w.anchors('island.plain.org')] });
