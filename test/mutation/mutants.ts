@@ -13,6 +13,8 @@ export interface Mutant {
   readonly start: number;
   readonly end: number;
   readonly replacement: string;
+  /** Where it is reached, at the latest. */
+  readonly reachedAt: number;
   /** It is in no function: it works while the module is loaded. */
   readonly isTop: boolean;
 }
@@ -35,11 +37,19 @@ const swapped = new Map<TypeScript.SyntaxKind, readonly string[]>([
 export function mutantsOf(file: string, text: string): Mutant[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const found: Omit<Mutant, 'id'>[] = [];
-  const replace = (node: TypeScript.Node, replacement: string): void => {
+  const replace = (node: TypeScript.Node, replacement: string, whole = node): void => {
     const start = node.getStart(source);
     const line = source.getLineAndCharacterOfPosition(start).line + 1;
     const isTop = ts.findAncestor(node, ts.isFunctionLike) === undefined;
-    found.push({ file, line, start, end: node.getEnd(), replacement, isTop });
+    found.push({
+      file,
+      line,
+      start,
+      end: node.getEnd(),
+      replacement,
+      reachedAt: whole.getStart(source),
+      isTop,
+    });
   };
   const negate = (node: TypeScript.Expression): void => {
     replace(node, `!(${node.getText(source)})`);
@@ -51,7 +61,8 @@ export function mutantsOf(file: string, text: string): Mutant[] {
     else if (ts.isConditionalExpression(node)) negate(node.condition);
     else if (ts.isBinaryExpression(node)) {
       if (!isText(node))
-        for (const other of swapped.get(node.operatorToken.kind) ?? []) replace(node.operatorToken, other);
+        for (const other of swapped.get(node.operatorToken.kind) ?? [])
+          replace(node.operatorToken, other, node);
       if (node.operatorToken.kind === ts.SyntaxKind.QuestionQuestionToken) {
         // Only where what stands after it decides something by itself.
         if (!ts.isLiteralExpression(node.right)) replace(node, `(${node.left.getText(source)})`);

@@ -2,9 +2,10 @@
  * Mutation check of the validator: puts one thing wrong at a time in `src/dns/dnssec`, plays all scenes, and tells
  * which mutants nobody noticed. Those of `equivalent.txt` change no verdict, for the reason that stands there.
  *
- *     npm run mutation -- [words in the names of files] [--units]
+ *     npm run mutation -- [words in the names of files] [--units] [--again=OUTPUT]
  *
- * With `--units` the unit tests have a look at what the scenes did not notice; it takes long.
+ * With `--units` the unit tests have a look at what the scenes did not notice; it takes long. With `--again` only those
+ * are played that the output of an earlier run says nobody noticed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -25,7 +26,11 @@ const words = args.filter((a) => !a.startsWith('--'));
 const files = readdirSync(new URL(directory, root))
   .filter((name) => words.length === 0 || words.some((w) => name.includes(w)))
   .map((name) => directory + name);
-const mutants = files.flatMap((file) => mutantsOf(file, readFileSync(new URL(file, root), 'utf8')));
+const again = args.find((a) => a.startsWith('--again='))?.slice('--again='.length);
+const earlier = again === undefined ? undefined : readFileSync(again, 'utf8');
+const mutants = files
+  .flatMap((file) => mutantsOf(file, readFileSync(new URL(file, root), 'utf8')))
+  .filter((m) => earlier === undefined || earlier.includes(`unnoticed by scenes: ${m.id} (line`));
 const equivalent = readEquivalent();
 console.log(`${mutants.length} mutants of ${files.length} files`);
 

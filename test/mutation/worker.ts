@@ -137,11 +137,11 @@ async function reach(): Promise<(scene: Scene, mutant: Mutant) => boolean> {
   session.post('Profiler.stopPreciseCoverage');
   session.disconnect();
   current = { id, mutant };
-  return (scene, { file, start, isTop }) => {
+  return (scene, { file, reachedAt, isTop }) => {
     // What runs while a module is loaded has run before any scene.
     if (isTop) return true;
     const ranges = places.get(scene)?.get(new URL(file, root).href) ?? [];
-    const around = ranges.filter((r) => r.start > 0 && r.start <= start && start < r.end);
+    const around = ranges.filter((r) => r.start > 0 && r.start <= reachedAt && reachedAt < r.end);
     const innermost = around.sort((a, b) => a.end - a.start - (b.end - b.start))[0];
     return (innermost?.count ?? 0) > 0;
   };

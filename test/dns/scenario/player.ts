@@ -1,10 +1,11 @@
 /** Plays scenes through the public doors: the stub's octets and the resolver. */
-import { decodeMessage, encodeMessage, type Message } from '../../../src/dns/message.ts';
+import { decodeMessage, encodeMessage, type Message, type Question } from '../../../src/dns/message.ts';
 import { nameText, rootName } from '../../../src/dns/name.ts';
 import { rdataText } from '../../../src/dns/rdata-text.ts';
-import type { Resolution } from '../../../src/dns/resolver.ts';
+import type { Resolution, ResolverOptions } from '../../../src/dns/resolver.ts';
 import { decodeQuery, encodeAnswer } from '../../../src/dns/stub.ts';
 import { Class, EdnsOption, rcodeName, Type, typeName } from '../../../src/dns/types.ts';
+import { parseEndpoint } from '../../../src/net/address.ts';
 import { wallSeconds } from '../../../src/time.ts';
 import { Forwarding } from '../forwarding.ts';
 import { hintsOf, Internet, Recursing } from '../internet.ts';
@@ -41,6 +42,39 @@ const steps = new Set([
   'chain',
 ]);
 
+type Options = Pick<Partial<ResolverOptions>, 'trust' | 'qnameMinimisation' | 'zones'>;
+
+/** `option NAME VALUE…` beside those that are given already; dates are counted from the scene's. */
+function withOption(
+  options: Options,
+  [name, first = '', second = '']: readonly string[],
+  wall: number,
+): Options {
+  const { trust = {}, zones = [] } = options;
+  switch (name) {
+    case 'negative': {
+      const until = second === 'forever' ? undefined : wallSeconds(wall + Number(second));
+      return {
+        ...options,
+        trust: { ...trust, negative: [...(trust.negative ?? []), { name: key(first), until }] },
+      };
+    }
+    case 'not-before':
+      return { ...options, trust: { ...trust, clockNotBefore: wallSeconds(Date.parse(first) / 1000) } };
+    case 'minimise':
+      if (first !== 'off' && first !== 'relaxed' && first !== 'strict') break;
+      return { ...options, qnameMinimisation: first };
+    case 'stub': {
+      const endpoint = parseEndpoint(second, 53);
+      if (!endpoint) break;
+      const servers = [{ endpoint, transport: 'udp' as const }];
+      return { ...options, zones: [...zones, { name: key(first), kind: 'stub', servers }] };
+    }
+    default:
+  }
+  throw new SyntaxError(`no option ${name ?? ''} ${first} ${second}`);
+}
+
 /** What came of a query, as the client sees it and as the resolver judged it. */
 interface Seen {
   readonly line: Line;
@@ -62,6 +96,7 @@ class Player {
   #stage: Stage | undefined;
   #net: Forwarding | Recursing | undefined;
   #wall = signingDate;
+  #options: Options = {};
   #seen: Seen | undefined;
 
   constructor(mode: Mode) {
@@ -88,6 +123,10 @@ class Player {
     if (command === 'reply') this.#inReply = true;
     if (command === 'end') this.#inReply = false;
     if (command === 'modes') return;
+    if (command === 'option') {
+      this.#options = withOption(this.#options, words, this.#wall);
+      return;
+    }
     if (command === 'date') {
       const [date = ''] = words;
       this.#wall = wallSeconds(/^\d+$/.test(date) ? Number(date) : Date.parse(date) / 1000);
@@ -134,7 +173,10 @@ class Player {
   }
 
   #forwarding({ anchors }: Stage): Forwarding {
-    return new Forwarding(anchors, (octets, transport) => this.#stage?.world.answer(octets, transport));
+    const net = new Forwarding(anchors, (octets, transport) => this.#stage?.world.answer(octets, transport));
+    const { trust, ...more } = this.#options;
+    if (Object.keys(this.#options).length > 0) net.restart(trust ?? {}, {}, more);
+    return net;
   }
 
   /** Servers say what the zones say that the scene has by then. */
@@ -150,7 +192,7 @@ class Player {
     const roots = [...world.servers]
       .filter(([, zones]) => zones.includes(rootName))
       .map(([address]) => address);
-    return new Recursing(internet, { anchors, hints: hintsOf({ ns: roots }) });
+    return new Recursing(internet, { anchors, hints: hintsOf({ ns: roots }), ...this.#options });
   }
 
   #query(line: Line, [name = '', type = '', ...flags]: readonly string[]): void {
@@ -170,7 +212,7 @@ class Player {
     const decoded = decodeQuery(octets);
     if (decoded.kind !== 'query') throw new Error(`the stub does not take the question: ${decoded.kind}`);
     const { query } = decoded;
-    const resolution = net.ask(nameText(query.question.name), query.question.type, query.cd);
+    const resolution = answerOf(net, query.question, query.cd);
     const message = decodeMessage(encodeAnswer(query, resolution, { limitOctets: 65_535 }));
     if (!message.ok) throw message.error;
     const asked = net.questions();
@@ -271,6 +313,20 @@ class Player {
     const why = ede ? ` (EDE ${ede.code}: ${ede.text})` : '';
     this.problems.push(`${line.at} [${this.#mode}]: ${problem}${why}`);
   }
+}
+
+/** Lets no more time pass than the answer takes. */
+function answerOf(
+  net: Forwarding | Recursing,
+  { name, type }: Question,
+  checkingDisabled: boolean,
+): Resolution {
+  if (net instanceof Recursing) return net.ask(nameText(name), type, checkingDisabled);
+  const id = net.start(nameText(name), type, checkingDisabled);
+  for (let ms = 0; ms < 20_000 && !net.resolved.has(id); ms += 5) net.run(net.now + 5);
+  const done = net.resolved.get(id);
+  if (!done) throw new Error(`no answer to ${nameText(name)}`);
+  return done.resolution;
 }
 
 /** `3600s`, `+90s`, `-1d`. */
