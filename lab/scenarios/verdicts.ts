@@ -30,7 +30,7 @@ export const scenario: Scenario = {
     lab.client.write('/etc/lab/verdicts.hints', tree.hints);
     const questions = drawn(tree.zones);
     check(questions.length >= 2_000, `${questions.length} questions about ${tree.zones.length} zones`);
-    for (const mode of ['forward'] as const) {
+    for (const mode of ['forward', 'recurse'] as const) {
       const oe = await startOe(lab.client, lab.logs, {
         dns: [
           ...(mode === 'forward'
@@ -41,6 +41,8 @@ export const scenario: Scenario = {
       });
       await compare(stage, mode, questions);
       await oe.daemon.stop();
+      // What it knows must not answer for the other mode.
+      await lab.client.must(['rm', '-rf', '/var/lib/oe']);
     }
   },
 };

@@ -60,6 +60,8 @@ export type Denied<T> =
       readonly proof: T;
       /** SOA and the records that deny, their signatures checked and TTLs capped. */
       readonly authority: readonly RRset[];
+      /** What is wrong with the SOA that came along; the proof holds without it. */
+      readonly falseSoa: Bogus | undefined;
       readonly validUntil: number;
       readonly what: string;
     }
@@ -145,9 +147,11 @@ export class Chain {
   /** Whether the authority section proves that `question` has no answer (RFC 4035 §5.4). */
   denial(reply: Answered, question: Question): Denied<Denial> | undefined {
     const limit = question.type === Type.DS ? (parentOf(question.name) ?? rootName) : question.name;
-    return this.#proof(reply, question.name, limit, hintOf(reply, limit), (proof) =>
+    const denied = this.#proof(reply, question.name, limit, hintOf(reply, limit), (proof) =>
       proof.deny(question.name, question.type),
     );
+    // The SOA says how long the answer holds (RFC 2308 §5): one that nobody vouches for must not.
+    return (denied?.status === 'proved' && denied.falseSoa) || denied;
   }
 
   /** Whether the authority section proves that `name`, expanded from the wildcard below `encloser`, does not exist. */

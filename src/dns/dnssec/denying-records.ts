@@ -24,12 +24,12 @@ export function proofOf<T extends Denial | Absence>(
   const authority: RRset[] = [];
   let validUntil = Infinity;
   let refused: Extract<SignatureCheck, { readonly ok: false }> | undefined;
+  let falseSoa: Bogus | undefined;
   const soas = section.filter((s) => s.type === Type.SOA && s.owner === zone);
   for (const set of [...soas, ...sets]) {
     const check = checkSignatures(set, zone, keys, wall, budget);
     if (!check.ok) {
-      // It says how long the denial holds (RFC 2308 §5): what nobody vouches for must not.
-      if (set.type === Type.SOA) return bogus(check.ede, check.why, []);
+      if (set.type === Type.SOA) falseSoa = bogus(check.ede, check.why, []);
       refused ??= check;
       continue;
     }
@@ -59,6 +59,7 @@ export function proofOf<T extends Denial | Absence>(
       zone,
       proof: found,
       authority,
+      falseSoa,
       validUntil,
       what: proof.what,
     };
