@@ -193,7 +193,7 @@ export class Lab {
         'plain.libreswan.org',
       ]);
       return ran.stdout.trim() === plain.v4;
-    }, 10_000);
+    }, 30_000);
     if (answered === undefined)
       throw new Error('the name servers do not answer; their logs are beside this one');
   }
@@ -236,7 +236,7 @@ export async function startPlainValidator(lab: Lab, address = '127.0.0.2'): Prom
       'plain.libreswan.org',
     ]);
     return ran.stdout.trim() === plain.v4;
-  }, 10_000);
+  }, 30_000);
   if (up === undefined) throw new Error('the validating unbound does not answer');
   return daemon;
 }
