@@ -94,6 +94,8 @@ export function decodeQuery(octets: Uint8Array): DecodedQuery {
     },
   };
   if (edns !== undefined && edns.version !== 0) return errorTo(query, Rcode.BADVERS);
+  // The mark of a name that is not there is no type to ask for (RFC 9824 §3.5).
+  if (question.type === nxname) return errorTo(query, Rcode.FORMERR);
   if (question.class !== Class.IN || isMetaType(question.type)) return errorTo(query, Rcode.NOTIMP);
   return { kind: 'query', query };
 }

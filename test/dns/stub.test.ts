@@ -229,6 +229,7 @@ test.each([
   ['EDNS version 1', query({ edns: { ...edns, version: 1 } }), Rcode.BADVERS],
   ['a zone transfer', query({ questions: [question(Type.AXFR)] }), Rcode.NOTIMP],
   ['a question for OPT', query({ questions: [question(Type.OPT)] }), Rcode.NOTIMP],
+  ['a question for NXNAME (RFC 9824 §3.5)', query({ questions: [question(128)] }), Rcode.FORMERR],
   ['class CH', query({ questions: [{ ...question(Type.TXT), class: 3 }] }), Rcode.NOTIMP],
 ])('%s is answered with an error at once', (_, message, rcode) => {
   const decoded = decodeQuery(encodeMessage(message));
