@@ -134,7 +134,7 @@ test.each([
   'an answer over UDP fits the client, or says TC and has what fits: %s',
   (_, udpSize, limitOctets, room) => {
     const client = asked(udpSize === undefined ? {} : { edns: { ...edns, udpSize } });
-    for (const count of [1, 25, 28, 29, 53, 54, 73, 74, 75, 76, 77, 4_000]) {
+    for (const count of [1, 25, 28, 29, 53, 54, 73, 74, 75, 76, 77, 500]) {
       const octets = encodeAnswer(client, resolved([many(count)]), { limitOctets });
       const answer = read(octets);
       const whole = 12 + 21 + 16 * count + (udpSize === undefined ? 0 : 11);
