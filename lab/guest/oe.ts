@@ -47,7 +47,7 @@ export async function startOe(node: Node, logs: string, options: OeOptions = {})
       ]);
       return ran.code === 0 ? 'answers' : undefined;
     },
-    20_000,
+    60_000,
     100,
   );
   if (up !== 'answers') {
