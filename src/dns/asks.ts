@@ -143,6 +143,12 @@ export class Asks implements AskDoor {
     const message = decodeMessage(asked ? asWanted(octets, asked) : octets);
     if (!asked || !message.ok || !fits(message.value, asked)) {
       this.#counters.ignored++;
+      // Over a connection nobody else speaks: another reply will not come.
+      if (asked && !message.ok && asked.transport !== 'udp') {
+        this.#drop(asked, effects);
+        const why = `${serverText({ ...asked.server, transport: asked.transport })} sends what cannot be read (${message.error.message})`;
+        return { asked, outcome: { kind: 'failed', why } };
+      }
       if (asked) this.#misfit(asked, now, effects);
       return undefined;
     }

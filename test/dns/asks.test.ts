@@ -209,6 +209,19 @@ test('a reply that is truncated over TCP as well is a failure that says so', () 
   });
 });
 
+test('THREATS B: a reply over TCP that cannot be read is a failure at once, and nobody waits for another', () => {
+  const line = new Line(server('udp'));
+  line.start();
+  line.answer({ truncated: true });
+  expect(line.transport).toBe('tcp');
+  const record = { owner: key(name), type: Type.A, class: Class.IN, ttl: 60, rdata: address('192.0.2.80') };
+  line.answer({ answer: Array.from({ length: 700 }, () => record) });
+  expect(line.exchange?.reply).toMatchObject({
+    kind: 'failure',
+    why: '192.0.2.1:53 over TCP sends what cannot be read (702 records at octet 12)',
+  });
+});
+
 test('a question that went over to TCP is not asked again elsewhere before TCP had its time', () => {
   const line = new Line(server('udp'), undefined, server('udp', '192.0.2.2'));
   line.start();
