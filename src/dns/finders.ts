@@ -5,10 +5,10 @@ import { earliest, later, type Deadline, type Instant } from '../time.ts';
 import { Asks, type Heard } from './asks.ts';
 import type { EffectSink, Exchange, Finder, Origin, Server } from './finder.ts';
 import { Forward } from './forward.ts';
+import { limitDefaults, type Limits } from './limits.ts';
 import type { Question } from './message.ts';
 import { isBelow, parentOf, rootName, type NameKey } from './name.ts';
 import { rootHints, type Hint } from './recurse/hints.ts';
-import { defaultLimits, type RecursionLimits } from './recurse/limits.ts';
 import type { QnameMinimisation } from './recurse/minimise.ts';
 import { Recursion } from './recurse/recursion.ts';
 import { Class, Type } from './types.ts';
@@ -42,7 +42,8 @@ export interface FindersOptions extends Routes {
   readonly hints?: readonly Hint[];
   /** Absent: `relaxed`. */
   readonly qnameMinimisation?: QnameMinimisation;
-  readonly recursionLimits?: RecursionLimits;
+  /** Absent: as they are shipped. */
+  readonly limits?: Limits;
   /**
    * Find out how DNSSEC gets through to the upstreams, and iterate where it does not at all; the root must be signed for
    * that. Absent: no.
@@ -88,7 +89,7 @@ export class Finders {
       hints: options.hints ?? rootHints,
       random,
       qnameMinimisation: options.qnameMinimisation ?? 'relaxed',
-      limits: options.recursionLimits ?? defaultLimits,
+      limits: (options.limits ?? limitDefaults).recursion,
       stubs: this.#stubs,
     });
     this.#random = random;

@@ -4,7 +4,6 @@ import { later, type Deadline, type Instant } from '../time.ts';
 import type { Reply } from './dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome, Server } from './finder.ts';
 import { rrsetsOf, type Message, type Question } from './message.ts';
-import { nameText } from './name.ts';
 import {
   explain,
   Ladder,
@@ -15,7 +14,8 @@ import {
   type Upstream,
 } from './ladder.ts';
 import { formatServer } from './server-text.ts';
-import { Ede, EdnsOption, Rcode, rcodeName, Type, typeName } from './types.ts';
+import { excessIn } from './rrset.ts';
+import { Ede, EdnsOption, Rcode, rcodeName, Type } from './types.ts';
 
 /** Why a reply is no answer. */
 interface Refusal {
@@ -43,8 +43,6 @@ interface Live extends Exchange {
 const [silencesShunned, shunnedMs] = [2, 30_000];
 /** Sent per question at most, over all upstreams. */
 const maxSent = 8;
-/** Records of one RRset: each costs everybody who handles it, and no honest one comes near. */
-const recordsPerRRset = 256;
 /** Milliseconds after which a question is given up. */
 const exchangeMs = 9000;
 
@@ -441,11 +439,8 @@ function replyOf(message: Message, { text }: Origin): Reply {
     }
   }
   const [answer, authority] = [rrsetsOf(message.answer), rrsetsOf(message.authority)];
-  const large = [...answer, ...authority].find((s) => s.rdatas.length > recordsPerRRset);
-  if (large) {
-    const why = `${text} sends more than ${recordsPerRRset} records of ${nameText(large.owner)} ${typeName(large.type)}`;
-    return { kind: 'failure', ede: Ede.OTHER, why };
-  }
+  const excess = excessIn([...answer, ...authority]);
+  if (excess !== undefined) return { kind: 'failure', ede: Ede.OTHER, why: `${text} ${excess}` };
   return { kind: 'message', message, answer, authority, upstream: text };
 }
 

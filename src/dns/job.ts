@@ -5,14 +5,13 @@ import type { Answered } from './dnssec/chain.ts';
 import type { Link } from './dnssec/validate.ts';
 import type { ZonesWithout } from './dnssec/zones.ts';
 import type { Exchange, Origin } from './finder.ts';
+import type { Limits } from './limits.ts';
 import type { Step } from './links.ts';
 import type { Question } from './message.ts';
 import type { NameKey } from './name.ts';
 import type { ResolverEffect } from './resolver.ts';
 import type { RRset } from './rrset.ts';
 
-/** Milliseconds after which a lookup ends, whatever is still missing. */
-export const lookupMs = 10_000;
 /** Milliseconds after which those who wait get an answer whose time is over, where there is one (RFC 8767 §5). */
 export const patienceMs = 1800;
 
@@ -65,15 +64,16 @@ export interface Job {
 export function newJob(
   question: Question,
   now: Instant,
+  limits: Limits,
   { key = keyOf(question), isRefresh = false, proving }: JobPurpose = {},
 ): Job {
   return {
     key,
     question,
     startedAt: now,
-    giveUpAt: later(now, lookupMs),
+    giveUpAt: later(now, limits.seconds * 1000),
     waiters: new Map(),
-    budget: new Budget(),
+    budget: new Budget(limits.validation),
     exchanges: new Map(),
     items: [],
     passed: new Set(),

@@ -25,7 +25,7 @@ export interface Steps {
   readonly open: NameKey | undefined;
 }
 
-/** Links of CNAME and DNAME that are followed. */
+/** Links of CNAME and DNAME that are followed in one message, and in all where nothing else is said. */
 export const maxAliases = 11;
 
 /** The way from `name` to `type` through the sections of a reply. Records that are not on it are passed over. */

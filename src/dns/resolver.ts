@@ -12,8 +12,9 @@ import { Zones, ZonesWithout, type Bogus, type Indeterminate, type ZoneEntry } f
 import type { Exchange, FinderEffect, Origin } from './finder.ts';
 import { Finders, type FindersOptions, type Routes } from './finders.ts';
 import { isWithoutSignatures } from './forward.ts';
-import { keyOf, lookupMs, newJob, patienceMs, setsOf, tellArrived, type Job } from './job.ts';
-import { maxAliases, stepsOf } from './links.ts';
+import { keyOf, newJob, patienceMs, setsOf, tellArrived, type Job } from './job.ts';
+import { limitDefaults, type Limits } from './limits.ts';
+import { stepsOf } from './links.ts';
 import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
 import { Refreshes } from './refreshes.ts';
@@ -92,10 +93,8 @@ export interface ResolverOptions extends FindersOptions {
   };
 }
 
-/** Different questions on their way at once, and who waits for them. */
-const [maxJobs, maxWaiters] = [1000, 4000];
-/** Questions asked upstream for one lookup. */
-const maxQuestions = 100;
+/** How many may wait for each of the lookups that may be open, on average. */
+const waitersEach = 4;
 /** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
 const guessedLabels = 3;
 /** What of the cache's memory the file may take. */
@@ -107,6 +106,7 @@ const keptShare = 1 / 8;
  * far as they can be guessed, and are remembered zone by zone. The AD bit of upstreams is never looked at.
  */
 export class Resolver {
+  readonly #limits: Limits;
   readonly #trust: Trust;
   readonly #finders: Finders;
   readonly #cache: Cache;
@@ -138,6 +138,7 @@ export class Resolver {
   };
 
   constructor(options: ResolverOptions) {
+    this.#limits = options.limits ?? limitDefaults;
     this.#trust = new Trust({ fixed: options.anchors, ...options.trust });
     const probes = this.#trust.anchors.some((a) => a.owner === rootName);
     this.#finders = new Finders({ probes, ...options });
@@ -250,7 +251,7 @@ export class Resolver {
     if (question.class !== Class.IN) return undefined;
     const links: Link[] = [];
     let tookMs = 0;
-    for (let at = question.name; links.length <= maxAliases;) {
+    for (let at = question.name; links.length <= this.#limits.aliases;) {
       const known = this.#cache.get(at, question.type, now, wall);
       if (!known) return undefined;
       if (known.isDue) this.#refreshes.wantAnswer({ ...question, name: at }, now);
@@ -326,7 +327,8 @@ export class Resolver {
     this.#counters.lookups++;
     const key = keyOf(question);
     let job = this.#jobs.get(key);
-    if (this.#waiting.size >= maxWaiters || (!job && this.#jobs.size >= maxJobs)) {
+    const { openLookups } = this.#limits;
+    if (this.#waiting.size >= openLookups * waitersEach || (!job && this.#jobs.size >= openLookups)) {
       const state: Indeterminate = {
         status: 'indeterminate',
         ede: Ede.OTHER,
@@ -348,7 +350,7 @@ export class Resolver {
       }
     }
     if (!job) {
-      job = newJob(question, now);
+      job = newJob(question, now, this.#limits);
       this.#jobs.set(key, job);
     }
     job.waiters.set(id, { id, checkingDisabled, at: now, arrived: false });
@@ -405,7 +407,7 @@ export class Resolver {
       const missing = open
         ? `${typeName(open.type)} of ${nameText(open.name)} did not come`
         : 'it is not finished';
-      const why = `after ${lookupMs / 1000} seconds ${missing}`;
+      const why = `after ${this.#limits.seconds} seconds ${missing}`;
       this.#end(
         job,
         { status: 'indeterminate', ede: Ede.NO_REACHABLE_AUTHORITY, why, unanchored: false },
@@ -471,7 +473,7 @@ export class Resolver {
     const { type } = job.question;
     while (job.at !== undefined) {
       const { at } = job;
-      if (job.passed.has(at) || job.passed.size > maxAliases) {
+      if (job.passed.has(at) || job.passed.size > this.#limits.aliases) {
         const why = job.passed.has(at)
           ? `the CNAMEs of ${nameText(at)} go round in a circle`
           : 'too many CNAMEs in a row';
@@ -513,7 +515,7 @@ export class Resolver {
         if (step.kind === 'alias') job.passed.add(step.name);
       }
       // What goes on where an earlier message stopped may lead too far as well.
-      job.at = job.passed.size > maxAliases ? (open ?? steps.at(-1)?.name) : open;
+      job.at = job.passed.size > this.#limits.aliases ? (open ?? steps.at(-1)?.name) : open;
     }
   }
 
@@ -563,8 +565,9 @@ export class Resolver {
       job.usesSaved = true;
       return saved;
     }
-    if (job.exchanges.size >= maxQuestions) {
-      return { kind: 'failure', ede: Ede.OTHER, why: `it would take more than ${maxQuestions} questions` };
+    const { questions } = this.#limits;
+    if (job.exchanges.size >= questions) {
+      return { kind: 'failure', ede: Ede.OTHER, why: `it would take more than ${questions} questions` };
     }
     let shared = this.#shared.get(key);
     if (!shared || (job.avoided !== undefined && shared.exchange.from === job.avoided)) {
@@ -708,12 +711,12 @@ export class Resolver {
     this.#zones.due.clear();
     for (let next = this.#refreshes.next(now); next; next = this.#refreshes.next(now)) {
       const { key, question, isZone } = next;
-      if (this.#jobs.has(key) || this.#jobs.size >= maxJobs) {
+      if (this.#jobs.has(key) || this.#jobs.size >= this.#limits.openLookups) {
         this.#refreshes.ended();
         continue;
       }
       const proving = isZone ? new ZonesWithout(this.#zones, question.name) : undefined;
-      const job = newJob(question, now, { key, isRefresh: true, proving });
+      const job = newJob(question, now, this.#limits, { key, isRefresh: true, proving });
       this.#jobs.set(key, job);
       this.#advance(job, now, wall, effects);
     }
@@ -731,7 +734,7 @@ export class Resolver {
   #stale(question: Question, tookMs: number, now: Instant, wall: WallSeconds): Resolution | undefined {
     if (!maybeStale(question.type) || this.#trust.clockFault(wall) !== undefined) return undefined;
     const links: Link[] = [];
-    for (let at = question.name; links.length <= maxAliases;) {
+    for (let at = question.name; links.length <= this.#limits.aliases;) {
       const link = this.#cache.stale(at, question.type, now, wall);
       if (!link) return undefined;
       links.push(link);

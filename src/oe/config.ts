@@ -2,6 +2,7 @@ import type { NegativeAnchor } from '../dns/anchors/negative.ts';
 import type { TrustAnchor } from '../dns/anchors.ts';
 import type { Server } from '../dns/finder.ts';
 import type { RoutedZone } from '../dns/finders.ts';
+import { limitDefaults, type Limits } from '../dns/limits.ts';
 import type { NameKey } from '../dns/name.ts';
 import type { QnameMinimisation } from '../dns/recurse/minimise.ts';
 import { parseAddress, type Endpoint, type IpAddress } from '../net/address.ts';
@@ -52,6 +53,8 @@ export interface Config {
     readonly cacheMaxTtl: number;
     /** Addresses whose time is over are served where nobody answers (RFC 8767). */
     readonly serveStale: boolean;
+    /** What lookups may cost. */
+    readonly limits: Limits;
     /** What the wall clock says at the start, for tests with recorded signatures. */
     readonly validationDate: WallSeconds | undefined;
   };
@@ -146,6 +149,7 @@ export const defaultConfig: Config = {
     cacheMegabytes: 64,
     cacheMaxTtl: 86_400,
     serveStale: true,
+    limits: limitDefaults,
     validationDate: undefined,
   },
   ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, keyLog: undefined },

@@ -13,7 +13,7 @@ import {
 } from '../../src/dns/message.ts';
 import { nameText } from '../../src/dns/name.ts';
 import type { Hint } from '../../src/dns/recurse/hints.ts';
-import { defaultLimits } from '../../src/dns/recurse/limits.ts';
+import { recursionDefaults } from '../../src/dns/recurse/limits.ts';
 import { Recursion, type RecursionOptions } from '../../src/dns/recurse/recursion.ts';
 import {
   Resolver,
@@ -180,7 +180,7 @@ export class Iteration {
       hints: hintsOf({ ns: ['192.0.2.1'] }),
       random,
       qnameMinimisation: 'relaxed',
-      limits: defaultLimits,
+      limits: recursionDefaults,
       ...options,
     });
   }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ResourceRecord } from '../../src/dns/message.ts';
 import { nameText } from '../../src/dns/name.ts';
-import { defaultLimits } from '../../src/dns/recurse/limits.ts';
+import { recursionDefaults } from '../../src/dns/recurse/limits.ts';
 import { Rcode, Type } from '../../src/dns/types.ts';
 import {
   a,
@@ -269,7 +269,7 @@ test('NXNS: a delegation to hundreds of names without glue costs the victim a ha
   const again = it.find('www2.sub.evil.org');
   expect(again.reply?.kind).toBe('failure');
   expect(it.internet.questions(victim).length).toBeLessThanOrEqual(cost);
-  expect(cost).toBeLessThanOrEqual(2 * (defaultLimits.missingTargets + 3));
+  expect(cost).toBeLessThanOrEqual(2 * (recursionDefaults.missingTargets + 3));
   expect(cost).toBeGreaterThan(0);
 });
 
@@ -295,8 +295,8 @@ test('NXNS with names that exist: the quota of server names holds over all level
   );
   expect(it.find('www.s.evil.org').reply?.kind).toBe('failure');
   const stats = it.recursion.stats;
-  expect(stats['serverNamesLookedUp']).toBeLessThanOrEqual(defaultLimits.targets);
-  expect(it.internet.questions().length).toBeLessThanOrEqual(defaultLimits.questions + 2);
+  expect(stats['serverNamesLookedUp']).toBeLessThanOrEqual(recursionDefaults.targets);
+  expect(it.internet.questions().length).toBeLessThanOrEqual(recursionDefaults.questions + 2);
 });
 
 test('the quota is not filled up again on the way, not by referrals and not by shortened names', () => {
@@ -309,7 +309,7 @@ test('the quota is not filled up again on the way, not by referrals and not by s
         const cut = labels.slice(-Math.min(labels.length, 3 + depth++)).join('.');
         return referral([ns(cut, `ns.${cut}`)], [a(`ns.${cut}`, evil)]);
       }),
-      { limits: { ...defaultLimits, questionsPerName: 10 }, qnameMinimisation },
+      { limits: { ...recursionDefaults, questionsPerName: 10 }, qnameMinimisation },
     );
     const found = it.find(`${Array.from({ length: 60 }, () => 'a').join('.')}.evil.org`);
     expect(outcomeOf(found)).toBe('it would take more than 10 questions to servers');
@@ -318,7 +318,7 @@ test('the quota is not filled up again on the way, not by referrals and not by s
 });
 
 test('all questions of one lookup have one quota, which a second try does not fill up again (CVE-2026-50045)', () => {
-  const it = new Iteration(internet(yes), { limits: { ...defaultLimits, questions: 6 } });
+  const it = new Iteration(internet(yes), { limits: { ...recursionDefaults, questions: 6 } });
   const lookup = {};
   const outcomes = Array.from({ length: 6 }, (_, i) => {
     const exchange = it.start(`n${i}.evil.org`, Type.A, undefined, lookup);
@@ -424,7 +424,7 @@ test.each([
   );
   const it = new Iteration(
     internet(yes, (q) => (nameText(q.name).endsWith('evil.org') ? referral(records, glue) : undefined)),
-    { limits: { ...defaultLimits, ...limit } },
+    { limits: { ...recursionDefaults, ...limit } },
   );
   for (const { server: text } of glue.map((g) => ({ server: g.rdata.join('.') })))
     it.internet.at(text, () => ({ rcode: Rcode.REFUSED }));
@@ -533,7 +533,7 @@ test('after nine seconds the exchange ends', () => {
   // Each name needs another name server, and each of them takes its time.
   const it = new Iteration(
     internet((q, m) => (nameText(q.name).includes('slow') ? undefined : yes(q, m))),
-    { limits: { ...defaultLimits, questionsPerName: 1000, questions: 1000 } },
+    { limits: { ...recursionDefaults, questionsPerName: 1000, questions: 1000 } },
   );
   it.internet.change(org, (said, q) =>
     nameText(q.name).endsWith('evil.org')
@@ -573,7 +573,7 @@ test('no more name servers are looked up than the limit says, whether they exist
   const names = Array.from({ length: 13 }, (_, i) => ns('sub.evil.org', `nx${i}.victim.org`));
   const it = new Iteration(
     internet((q, m) => (nameText(q.name).endsWith('sub.evil.org') ? referral(names) : yes(q, m))),
-    { limits: { ...defaultLimits, targets: 4, missingTargets: 100 } },
+    { limits: { ...recursionDefaults, targets: 4, missingTargets: 100 } },
   );
   expect(outcomeOf(it.find('www.sub.evil.org'))).toBe(
     'it would take the addresses of more than 4 name servers',

@@ -8,6 +8,7 @@ import { formatEndpoint } from '../../src/net/address.ts';
 import { formatPrefix } from '../../src/net/prefix.ts';
 import { defaultConfig } from '../../src/oe/config.ts';
 import { loadConfig, readConfig } from '../../src/oe/io/config-file.ts';
+import { limitSettings, type LimitKey } from '../../src/oe/limits.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'oe-config-'));
 afterAll(() => {
@@ -50,6 +51,47 @@ test('a trust anchor that is none, and an exception without an end, are told wit
     [2, expect.stringMatching(/^dns\.trust-anchors\[1\] is/) as string],
     [3, expect.stringMatching(/until is missing/) as string],
     [4, expect.stringMatching(/^dns\.negative-trust-anchor\[1\]\.name is "a\.\.b"/) as string],
+  ]);
+});
+
+test('limits can be set, each within what leaves a defence', () => {
+  const keys = Object.keys(limitSettings) as LimitKey[];
+  const textOf = (value: (key: LimitKey) => number): string =>
+    `[dns.limits]\n${keys.map((key) => `${key} = ${value(key)}`).join('\n')}\n`;
+  const usual = readConfig(textOf((key) => limitSettings[key].usual));
+  expect(usual).toEqual({ ok: true, config: defaultConfig });
+  for (const end of ['least', 'most'] as const) {
+    const read = readConfig(textOf((key) => limitSettings[key][end]));
+    if (!read.ok) throw new Error(JSON.stringify(read.problems));
+    // Each of them lands in a place of its own.
+    const { openLookups, seconds, questions, aliases, validation, recursion } = read.config.dns.limits;
+    const { targetsAtOnce: _, ...iteration } = recursion;
+    const all = [
+      openLookups,
+      seconds,
+      questions,
+      aliases,
+      ...Object.values(validation),
+      ...Object.values(iteration),
+    ];
+    expect(all.toSorted()).toEqual(keys.map((key) => limitSettings[key][end]).toSorted());
+  }
+  for (const beyond of [
+    (key: LimitKey) => limitSettings[key].least - 1,
+    (key: LimitKey) => limitSettings[key].most + 1,
+    (key: LimitKey) => limitSettings[key].usual + 0.5,
+  ]) {
+    const read = readConfig(textOf(beyond));
+    expect(read.ok ? [] : read.problems.map((p) => p.line)).toEqual(keys.map((_, i) => i + 2));
+  }
+  const read = readConfig('[dns.limits]\naliases = 1000\naliase = 5\n');
+  expect(read.ok ? [] : read.problems).toEqual([
+    {
+      line: 2,
+      problem: 'dns.limits.aliases is 1000, wanted is a whole number from 1 to 16.',
+      remedy: 'Write for example: aliases = 11.',
+    },
+    { line: 3, problem: 'dns.limits.aliase is not a setting of oe.', remedy: 'Did you mean aliases?' },
   ]);
 });
 

@@ -210,6 +210,7 @@ function proofOf(kept: ZoneDenials, now: Instant, wall: WallSeconds, used: Set<K
   }
   let left = hashesPerAnswer;
   const budget = {
+    iterations: iterationsKept,
     hashed: (_: string, __: number, hash: () => Uint8Array) => (left-- > 0 ? hash() : undefined),
     get exhausted(): boolean {
       return left < 0;

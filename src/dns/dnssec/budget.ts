@@ -10,15 +10,29 @@ export const keysPerZone = 32;
 export const dsPerZone = 8;
 /** Keys that a DS names by tag and algorithm, and that have another digest, until no more are compared. */
 export const dsMismatches = 4;
-/** NSEC3 with more iterations proves nothing, and the zone counts as insecure (RFC 9276 §3.2). */
-export const iterationsSecure = 100;
 /** NSEC3 with more iterations is refused. */
 export const iterationsRefused = 500;
 /** Names that are hashed for the NSEC3 of one answer (CVE-2023-50868). */
 export const hashesPerAnswer = 32;
 
-/** Wrong signatures, signatures in all, and hashes for NSEC3 that one lookup may cost: see docs/decisions. */
-const [wrongSignatures, signatures, hashes] = [32, 128, 64];
+/** What validation may cost; see docs/decisions. */
+export interface ValidationLimits {
+  /** Signatures checked for one lookup. */
+  readonly signatures: number;
+  /** Of these, how many may turn out wrong. */
+  readonly wrongSignatures: number;
+  /** Hashes for NSEC3 that one lookup may take. */
+  readonly hashes: number;
+  /** NSEC3 with more iterations proves nothing, and the zone counts as insecure (RFC 9276 §3.2). */
+  readonly iterations: number;
+}
+
+export const validationDefaults: ValidationLimits = {
+  signatures: 128,
+  wrongSignatures: 32,
+  hashes: 64,
+  iterations: 100,
+};
 
 /** µs that a signature takes on a common processor, by DNSSEC algorithm; 100 where nothing is said. */
 const signatureMicros = new Map<number, number>([
@@ -54,9 +68,11 @@ export class Turn {
  * Signatures that do not verify have a limit of their own: only they repeat without any progress.
  */
 export class Budget {
-  #wrong = wrongSignatures;
-  #signatures = signatures;
-  #hashes = hashes;
+  /** NSEC3 with more iterations proves nothing. */
+  readonly iterations: number;
+  #wrong: number;
+  #signatures: number;
+  #hashes: number;
   #exhausted = false;
   #turn: Turn | undefined;
   /** By RRSIG, as it came, and key. */
@@ -66,6 +82,13 @@ export class Budget {
   /** By DNSKEY, as it came. */
   readonly #imported = new Map<Uint8Array, unknown>();
   readonly #hashed = new Map<string, Uint8Array>();
+
+  constructor(limits: ValidationLimits = validationDefaults) {
+    this.iterations = limits.iterations;
+    this.#wrong = limits.wrongSignatures;
+    this.#signatures = limits.signatures;
+    this.#hashes = limits.hashes;
+  }
 
   /** Something was left unchecked for want of budget: the result tells nothing about the zone. */
   get exhausted(): boolean {

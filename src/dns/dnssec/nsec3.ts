@@ -13,7 +13,7 @@ import {
 import { Type, typeName } from '../types.ts';
 import { nsec3Sha1 } from './algorithms.ts';
 import { fromBase32Hex } from './base32.ts';
-import { hashesPerAnswer, iterationsRefused, iterationsSecure, type Budget } from './budget.ts';
+import { hashesPerAnswer, iterationsRefused, type Budget } from './budget.ts';
 import { nsec3Hash } from './crypto.ts';
 import {
   bitsDeny,
@@ -55,6 +55,7 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
   };
   let left = hashesPerAnswer;
   return nsec3ProofFrom(zone, source, {
+    iterations: budget.iterations,
     hashed: (id, micros, hash) => (left-- > 0 ? budget.hashed(id, micros, hash) : budget.refuseHash()),
     get exhausted() {
       return budget.exhausted;
@@ -63,7 +64,7 @@ export function nsec3Proof(zone: NameKey, records: readonly OwnedNsec3[], budget
 }
 
 /** What hashing may cost. */
-type HashBudget = Pick<Budget, 'hashed' | 'exhausted'>;
+type HashBudget = Pick<Budget, 'hashed' | 'exhausted' | 'iterations'>;
 
 /** Proofs with NSEC3 (RFC 5155 §8). */
 export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashBudget): DenialProof {
@@ -111,7 +112,7 @@ export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashB
   }
 
   function costly(): Denial | undefined {
-    if (first === undefined || first.iterations <= iterationsSecure) return undefined;
+    if (first === undefined || first.iterations <= budget.iterations) return undefined;
     return { kind: 'tooCostly', iterations: first.iterations, refused: first.iterations > iterationsRefused };
   }
 

@@ -18,7 +18,7 @@ export interface RecursionLimits {
   readonly targetsAtOnce: readonly number[];
 }
 
-export const defaultLimits: RecursionLimits = {
+export const recursionDefaults: RecursionLimits = {
   questionsPerName: 32,
   questions: 200,
   targets: 64,

@@ -4,8 +4,8 @@ import { negativeTtl } from '../dnssec/denying-records.ts';
 import { stepsOf } from '../links.ts';
 import { rrsetsOf, type Message, type Question, type ResourceRecord } from '../message.ts';
 import { isBelow, nameText, readPlainName, rootName, type NameKey } from '../name.ts';
-import type { RRset } from '../rrset.ts';
-import { Class, Rcode, rcodeName, Type, typeName } from '../types.ts';
+import { excessIn, type RRset } from '../rrset.ts';
+import { Class, Rcode, rcodeName, Type } from '../types.ts';
 import { serverAt, type NameServer } from './delegations.ts';
 import { serverAddress } from './hints.ts';
 import type { RecursionLimits } from './limits.ts';
@@ -29,8 +29,6 @@ export type Response =
   /** It does not understand EDNS (RFC 6891 §7). */
   | { readonly kind: 'withoutEdns' };
 
-/** Records of one RRset: each costs everybody who handles it, and no honest one comes near. */
-const recordsPerRRset = 256;
 /** Name servers of one referral that are read at all. */
 const maxReferralNames = 64;
 
@@ -61,11 +59,8 @@ export function responseOf(
   const within = (r: ResourceRecord): boolean => r.class === Class.IN && isBelow(r.owner, zone);
   const answer = rrsetsOf(message.answer.filter(within));
   const authority = rrsetsOf(message.authority.filter(within));
-  const large = [...answer, ...authority].find((s) => s.rdatas.length > recordsPerRRset);
-  if (large) {
-    const what = `${nameText(large.owner)} ${typeName(large.type)}`;
-    return lame(`sends more than ${recordsPerRRset} records of ${what}`, false);
-  }
+  const excess = excessIn([...answer, ...authority]);
+  if (excess !== undefined) return lame(excess, false);
   const asItCame = { kind: 'message' as const, message, answer, authority, upstream: from };
   const { steps } = stepsOf(asItCame, question.name, question.type);
   const own = steps.filter((s) => isBelow(s.name, zone));

@@ -17,6 +17,7 @@ import {
   type ConfigProblem,
   type TrustConfig,
 } from '../config.ts';
+import { limitSettings, limitsOf, type LimitKey, type LimitSetting } from '../limits.ts';
 import { groups, parseMatch, type Rule } from '../policy.ts';
 import { listed, nearest } from '../text.ts';
 
@@ -79,7 +80,7 @@ export function readConfig(
       ],
     };
   }
-  const read = v.safeParse(Schema, tree);
+  const read = v.safeParse(Schema, tree, { abortPipeEarly: true });
   const lines = linesOf(text);
   const problems = [...unknownKeys(tree, []), ...(read.issues ?? [])].map((found) =>
     Array.isArray(found) ? unknownKey(found, lines) : problemOf(found, lines),
@@ -136,6 +137,16 @@ const AnchorText = v.pipe(
   v.check((t) => readAnchors(t).problems.length === 0),
 );
 
+const limits = Object.entries(limitSettings) as [LimitKey, LimitSetting][];
+const Limits = v.object(
+  Object.fromEntries(
+    limits.map(([key, { least, most }]) => [
+      key,
+      v.optional(v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))),
+    ]),
+  ),
+);
+
 const Schema = v.object({
   dns: v.optional(
     v.object({
@@ -182,6 +193,7 @@ const Schema = v.object({
         v.union([v.pipe(v.string(), v.regex(/^https?:\/\/.+\/$/)), v.literal('')]),
       ),
       'validation-date': v.optional(DateValue),
+      limits: v.optional(Limits),
     }),
   ),
   ike: v.optional(
@@ -278,6 +290,12 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
     'a URL that ends in a slash, or an empty text for none',
     'root-anchors-url = "https://data.iana.org/root-anchors/"',
   ],
+  ...Object.fromEntries(
+    limits.map(([key, { least, most, usual }]) => [
+      `dns.limits.${key}`,
+      [`a whole number from ${least} to ${most}`, `${key} = ${usual}`] as const,
+    ]),
+  ),
   'dns.validation-date': ['a date', 'validation-date = 2026-01-31T12:00:00Z'],
   'ike.ports': ['the IKE port and the NAT traversal port', 'ports = [500, 4500]'],
   'ike.listen': ['a list of addresses of this host, without ports', 'listen = ["192.0.2.1"]'],
@@ -300,6 +318,9 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'paths.run-directory': ['an absolute path', 'run-directory = "/run/oe"'],
   'log.level': ['one of trace, debug, info, warn, error', 'level = "info"'],
 };
+
+/** Every setting there is: `dns.listen`. */
+export const settingNames: readonly string[] = Object.keys(wanted);
 
 type Path = (string | number)[];
 
@@ -482,6 +503,7 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       caFile: read.dns?.['ca-file'],
       hostsFile: hostsFile === '' ? undefined : hostsFile,
       trust: trustOf(read.dns),
+      limits: limitsOf(read.dns?.limits ?? {}),
       validationDate: date === undefined ? undefined : secondsOf(date),
     },
     ike: {

@@ -166,6 +166,7 @@ async function start(
       mode: dns.mode,
       ...(dns.rootHints !== undefined && { hints: loadRootHints(dns.rootHints) }),
       qnameMinimisation: dns.qnameMinimisation,
+      limits: dns.limits,
       ...(!dns.fallback && { probes: false }),
       // Who names a resolver says how it is to be asked.
       discovers: dns.encrypt === 'opportunistic' && dns.upstreams === undefined,

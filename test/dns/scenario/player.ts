@@ -6,6 +6,7 @@ import type { Resolution, ResolverOptions } from '../../../src/dns/resolver.ts';
 import { decodeQuery, encodeAnswer } from '../../../src/dns/stub.ts';
 import { Class, EdnsOption, rcodeName, Type, typeName } from '../../../src/dns/types.ts';
 import { parseEndpoint } from '../../../src/net/address.ts';
+import { limitSettings, limitsOf, type LimitKey } from '../../../src/oe/limits.ts';
 import { wallSeconds } from '../../../src/time.ts';
 import { Forwarding } from '../forwarding.ts';
 import { hintsOf, Internet, Recursing } from '../internet.ts';
@@ -42,7 +43,10 @@ const steps = new Set([
   'chain',
 ]);
 
-type Options = Pick<Partial<ResolverOptions>, 'trust' | 'qnameMinimisation' | 'zones'>;
+interface Options extends Pick<Partial<ResolverOptions>, 'trust' | 'qnameMinimisation' | 'zones' | 'limits'> {
+  /** As `[dns.limits]` has them. */
+  readonly given?: Readonly<Partial<Record<LimitKey, number>>>;
+}
 
 /** `option NAME VALUE…` beside those that are given already; dates are counted from the scene's. */
 function withOption(
@@ -64,6 +68,13 @@ function withOption(
     case 'minimise':
       if (first !== 'off' && first !== 'relaxed' && first !== 'strict') break;
       return { ...options, qnameMinimisation: first };
+    case 'limit': {
+      const { least, most } = limitSettings[first as LimitKey];
+      const value = number(second);
+      if (value < least || value > most) break;
+      const given = { ...options.given, [first]: value };
+      return { ...options, given, limits: limitsOf(given) };
+    }
     case 'stub': {
       const endpoint = parseEndpoint(second, 53);
       if (!endpoint) break;
