@@ -104,6 +104,11 @@ export class Finders {
     return this.#zones.map((z) => z.name);
   }
 
+  /** The nearest of {@link zoneNames} at or above `name`; undefined: it is asked as all others are. */
+  zoneOf(name: NameKey): NameKey | undefined {
+    return this.#zones.find((z) => isBelow(name, z.name))?.name;
+  }
+
   get stats(): Readonly<Record<string, number>> {
     const all: Record<string, number> = { ...this.#asks.stats };
     for (const { stats } of this.#finders())

@@ -194,7 +194,7 @@ export class Forward implements Finder {
     for (const live of [...this.#live]) {
       if (now < live.nextAt) continue;
       const late = this.#lateAt(live);
-      if (late !== undefined && now < late) {
+      if (late !== undefined && now < late && now < live.giveUpAt) {
         live.nextAt = earlier(late, live.giveUpAt);
         continue;
       }

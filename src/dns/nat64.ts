@@ -5,6 +5,7 @@ import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { later, type Instant } from '../time.ts';
 import { embedded, ipv4onlyName, prefixesIn } from './dns64.ts';
 import type { Question } from './message.ts';
+import type { NameKey } from './name.ts';
 import type { Resolution } from './resolution.ts';
 import type { RRset } from './rrset.ts';
 import { Class, Ede, Rcode, Type } from './types.ts';
@@ -15,6 +16,8 @@ export interface Nat64Doors {
   lookup(question: Question, checkingDisabled: boolean): number;
   /** The answer to the lookup that waited. */
   resolved(id: number, resolution: Resolution): void;
+  /** Whether the host `name` may be reached at another address than `v4`, which its own rule may be for. */
+  mayShow(name: NameKey, v4: IpAddress): boolean;
 }
 
 /**
@@ -50,6 +53,9 @@ export class Nat64 {
   moved(locals: readonly IpAddress[]): void {
     this.#locals = locals;
     this.#learned = undefined;
+    // What comes for the question that is under way is the last network's.
+    this.#learning = undefined;
+    if (this.#waiting.size > 0) this.#beginLearning();
   }
 
   get notes(): HealthNote[] {
@@ -97,14 +103,7 @@ export class Nat64 {
       return undefined;
     }
     this.#waiting.set(id, pending);
-    if (this.#learning === undefined) {
-      this.#learning = -1;
-      this.#learning = this.#doors.lookup(
-        { name: ipv4onlyName, type: Type.AAAA, class: Class.IN },
-        // Nothing signs it, and what is made of it proves nothing.
-        true,
-      );
-    }
+    if (this.#learning === undefined) this.#beginLearning();
     return undefined;
   }
 
@@ -119,6 +118,15 @@ export class Nat64 {
     // With an address of each family nothing has to be translated.
     const families = this.#locals.filter((a) => !isLocalOnly(a)).map((a) => a.family);
     return families.includes(6) && !families.includes(4);
+  }
+
+  #beginLearning(): void {
+    this.#learning = -1;
+    this.#learning = this.#doors.lookup(
+      { name: ipv4onlyName, type: Type.AAAA, class: Class.IN },
+      // Nothing signs it, and what is made of it proves nothing.
+      true,
+    );
   }
 
   #learn(resolution: Resolution, now: Instant): void {
@@ -141,7 +149,7 @@ export class Nat64 {
   }
 
   /** The AAAA answer from the A answer (§5.1.7), or as it was where there is nothing to make it of. */
-  #madeFrom({ resolution }: Pending, a: Resolution): Resolution {
+  #madeFrom({ question, resolution }: Pending, a: Resolution): Resolution {
     const prefix = typeof this.#mode === 'object' ? this.#mode : this.#learned?.prefix;
     if (!prefix || a.rcode !== Rcode.NOERROR || a.verdict.status === 'bogus') return resolution;
     const negative = resolution.authority.find((s) => s.type === Type.SOA)?.ttl ?? withoutSoaSeconds;
@@ -149,7 +157,8 @@ export class Nat64 {
       if (set.type !== Type.A) return [set];
       const rdatas = set.rdatas.flatMap((r) => {
         const v4 = addressOf(r);
-        return v4 && isTranslated(v4, prefix) ? (embedded(prefix, v4)?.octets ?? []) : [];
+        const isShown = v4 && isTranslated(v4, prefix) && this.#doors.mayShow(question.name, v4);
+        return isShown ? (embedded(prefix, v4)?.octets ?? []) : [];
       });
       const ttl = Math.min(set.ttl, negative);
       return rdatas.length === 0 ? [] : [{ ...set, type: Type.AAAA, ttl, rdatas, signatures: [] }];

@@ -8,13 +8,14 @@ import { SavedReplies } from './cache/saved.ts';
 import { Paused, Turn } from './dnssec/budget.ts';
 import { Chain, type Reply } from './dnssec/chain.ts';
 import { judge, worst, type Link } from './dnssec/validate.ts';
+import { ipv4onlyName } from './dns64.ts';
 import { Zones, ZonesWithout, type Bogus, type Indeterminate, type ZoneEntry } from './dnssec/zones.ts';
 import type { Exchange, FinderEffect, Origin } from './finder.ts';
 import { Finders, type FindersOptions, type Routes } from './finders.ts';
 import { isWithoutSignatures } from './forward.ts';
 import { keyOf, newJob, patienceMs, setsOf, tellArrived, type Job } from './job.ts';
 import { limitDefaults, type Limits } from './limits.ts';
-import { stepsOf } from './links.ts';
+import { stepsOf, type Steps } from './links.ts';
 import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
 import { Refreshes } from './refreshes.ts';
@@ -97,6 +98,8 @@ export interface ResolverOptions extends FindersOptions {
 const waitersEach = 4;
 /** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
 const guessedLabels = 3;
+/** What is made up for each network anew, to tell the prefix of its translator (RFC 7050 §3). */
+const ofTheNetwork: Flush = { name: ipv4onlyName };
 /** What of the cache's memory the file may take. */
 const keptShare = 1 / 8;
 
@@ -148,7 +151,7 @@ export class Resolver {
     this.#zones = new Zones((limitOctets * zoneShare) / 2);
     this.#saved = new SavedReplies((limitOctets * zoneShare) / 2);
     this.#keeper = this.#cacheOptions.keep
-      ? new Keeper(this.#cache, this.#saved, limitOctets * keptShare)
+      ? new Keeper(this.#cache, this.#saved, limitOctets * keptShare, (name) => this.#isEverywhere(name))
       : undefined;
   }
 
@@ -183,12 +186,14 @@ export class Resolver {
         break;
       case 'moved':
         this.#finders.moved(now, effects);
+        this.#flush(ofTheNetwork);
         break;
       case 'flush':
         effects.push({ kind: 'flushed', request: input.request, entries: this.#flush(input.what) });
         break;
       case 'restored':
         this.#saved.restore(input.octets, wall);
+        for (const name of this.#finders.zoneNames) this.#saved.forget(name, undefined, name !== rootName);
         break;
       case 'keep':
         this.#keep(this.#keeper?.whole(now, wall), wall, effects);
@@ -385,6 +390,9 @@ export class Resolver {
       this.#generation++;
     }
     for (const name of exceptions) this.#flush({ name, tree: true });
+    if (!clock && exceptions.length === 0) return;
+    // What was judged already and waits for the rest of its lookup is judged again.
+    for (const job of this.#jobs.values()) if (!job.proving) this.#walkAgain(job);
   }
 
   /** Lookups whose turn was over go on, the one that has waited longest first. */
@@ -509,7 +517,7 @@ export class Resolver {
         );
         return;
       }
-      const { steps, open } = stepsOf(reply, at, type);
+      const { steps, open } = this.#ownSteps(stepsOf(reply, at, type), at);
       for (const step of steps) {
         job.items.push({ found: { step, reply }, link: undefined, cached: false });
         if (step.kind === 'alias') job.passed.add(step.name);
@@ -517,6 +525,16 @@ export class Resolver {
       // What goes on where an earlier message stopped may lead too far as well.
       job.at = job.passed.size > this.#limits.aliases ? (open ?? steps.at(-1)?.name) : open;
     }
+  }
+
+  /**
+   * The steps as far as whoever replied is the one to ask: the resolver of a network has no say in the names of others,
+   * nor they in its own.
+   */
+  #ownSteps(all: Steps, name: NameKey): Steps {
+    const zone = this.#finders.zoneOf(name);
+    const end = all.steps.findIndex((step) => this.#finders.zoneOf(step.name) !== zone);
+    return end < 0 ? all : { steps: all.steps.slice(0, end), open: all.steps[end]?.name };
   }
 
   #endWith(job: Job, link: Link, cached: boolean): void {
@@ -621,6 +639,10 @@ export class Resolver {
 
   #beginAgain(job: Job, state: Bogus): void {
     for (const { name } of state.culprits) this.#zones.delete(name);
+    this.#walkAgain(job);
+  }
+
+  #walkAgain(job: Job): void {
     job.items = [];
     job.passed = new Set();
     job.at = job.question.name;
@@ -768,11 +790,18 @@ export class Resolver {
     return closest === undefined || closest.name === name || isBelow(zone, closest.name);
   }
 
+  /** What is said of `name` does not depend on the network that this host is in, as far as is known. */
+  #isEverywhere(name: NameKey): boolean {
+    const zone = this.#finders.zoneOf(name);
+    return name !== ofTheNetwork.name && (zone === undefined || zone === rootName);
+  }
+
   /** Names that are asked elsewhere than before may be others there. */
   #reroute(routes: Routes, now: Instant, effects: ResolverEffect[]): void {
     const before = this.#finders.zoneNames;
     this.#finders.use(routes, now, effects);
     const after = this.#finders.zoneNames;
+    this.#flush(ofTheNetwork);
     for (const zone of new Set([...before, ...after])) {
       if (before.includes(zone) && after.includes(zone)) continue;
       this.#flush({ name: zone, tree: true });

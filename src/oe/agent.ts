@@ -29,7 +29,7 @@ import type { LookupRecord, Outcome } from './lookup.ts';
 import { PeerKeys } from './peer-keys.ts';
 import type { Moment } from './peer.ts';
 import { defaultPeerLimits, Peers } from './peers.ts';
-import { admitsPeer, decideInbound, insistsByName, prefixRules } from './policy.ts';
+import { admitsPeer, decide, decideInbound, insistsByName, prefixRules } from './policy.ts';
 
 /**
  * The agent: resolver, IKE endpoint, kernel ledger and the gate between them, as one state machine. It is fed inputs
@@ -124,6 +124,11 @@ export class Agent {
       lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
       resolved: (id, resolution) => {
         this.#gate.resolved(id, resolution, this.#at);
+      },
+      // The translator's address of it would pass by a rule for the host's own.
+      mayShow: (name, v4) => {
+        const { rule, group } = decide(options.policy, name, v4);
+        return rule?.match.kind !== 'prefix' || (group !== 'private' && group !== 'block');
       },
     });
     this.#peerKeys = new PeerKeys({
@@ -230,15 +235,15 @@ export class Agent {
         return;
       case 'upstreams':
         this.#routes = input.routes;
-        this.#nat64.moved(this.#locals);
         this.#work.push({ to: 'resolver', input });
+        this.#nat64.moved(this.#locals);
         this.#applyRules({ what: 'other' });
         return;
       case 'locals':
         this.#locals = input.addresses;
-        this.#nat64.moved(input.addresses);
         this.#forget();
         this.#work.push({ to: 'resolver', input: { kind: 'moved' } });
+        this.#nat64.moved(input.addresses);
         this.#applyRules({ what: 'other' });
         return;
       case 'hosts':

@@ -206,6 +206,17 @@ test('nothing is kept for longer than is allowed, nor told to be good for longer
   expect(net.questions()).toContain('A long.example.org');
 });
 
+test('what follows from a denial is not told for longer than anything may be kept', () => {
+  const net = before(exampleWorld());
+  net.restart({}, { maxTtl: 60 });
+  net.ask('nothing.example.org');
+  expect(Math.max(...net.ask('nothing.example.org').authority.map((s) => s.ttl))).toBeLessThanOrEqual(60);
+  net.wait(61);
+  net.questions();
+  net.ask('nothinh.example.org');
+  expect(net.questions()).toContain('A nothinh.example.org');
+});
+
 test('an original TTL caps the TTL that came along (RFC 4035 §5.3.3)', () => {
   const world = exampleWorld().tamper((m) => ({
     ...m,

@@ -6,7 +6,7 @@ import { Class, Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { instant, wallSeconds, type WallSeconds } from '../../src/time.ts';
 import { Forwarding } from './forwarding.ts';
 import { exampleWorld, servfail } from './scenes.ts';
-import { address, key, signingDate, type SignedWorld } from './zone.ts';
+import { address, key, signingDate, wire, type SignedWorld } from './zone.ts';
 
 const [hour, day, year] = [3_600, 86_400, 31_556_952];
 /** The world is signed a day before this and for a month. */
@@ -23,6 +23,22 @@ test('a clock years behind: nothing is secure, and what is wrong is told', () =>
     /^Nothing is taken for secure: the clock of this host is slow by about 3 years\. Set the clock/,
   );
   expect(logged(net)).toContain('clock.wrong');
+});
+
+test('what was judged by a wrong clock is judged again when it is right', () => {
+  const signed = world()
+    .add('way.example.org', Type.CNAME, wire('www.unsigned.org'))
+    .spoil('way.example.org', Type.CNAME, { expiration: right + 3_600 });
+  const net = withClock(signed, right, right + 10_000);
+  net.delayMs = (text) => (text === 'DS unsigned.org' ? 500 : 20);
+  const id = net.start('way.example.org');
+  net.run(net.now + 300);
+  net.wall = wallSeconds(right + 10_001);
+  net.run();
+  expect(net.resolved.get(id)?.resolution).toMatchObject({
+    rcode: Rcode.SERVFAIL,
+    ede: { code: Ede.SIGNATURE_EXPIRED },
+  });
 });
 
 test('a clock ahead is found out by the signatures of the root', () => {

@@ -91,6 +91,27 @@ test('in another network the prefix is learned anew', () => {
   expect(net.open()).toEqual(['AAAA ipv4only.arpa']);
 });
 
+test('in another network nothing comes of what the last one says of its prefix', () => {
+  const net = new Network('auto', v6Only);
+  const waiter = net.ask(host);
+  net.answer(host, Type.AAAA, missing());
+  net.nat64.moved(v6Only);
+  expect(net.open()).toEqual(['AAAA ipv4only.arpa', 'AAAA ipv4only.arpa']);
+  net.answer('ipv4only.arpa', Type.AAAA, secure(set('ipv4only.arpa', '2001:bad::c000:aa')));
+  expect(net.open()).toEqual(['AAAA ipv4only.arpa']);
+  net.answer('ipv4only.arpa', Type.AAAA, secure(set('ipv4only.arpa', '64:ff9b::c000:aa')));
+  net.answer(host, Type.A, secure(set(host, '198.18.2.10')));
+  expect(net.addresses(waiter)).toEqual(['64:ff9b::c612:20a']);
+});
+
+test('an address that a rule wants to be met by itself is shown under no prefix', () => {
+  const net = new Network(parsed('64:ff9b::/96'), []);
+  const waiter = net.ask(host);
+  net.answer(host, Type.AAAA, missing());
+  net.answer(host, Type.A, secure(set(host, '203.0.113.1', '198.18.2.10')));
+  expect(net.addresses(waiter)).toEqual(['64:ff9b::c612:20a']);
+});
+
 test('what is there, does not exist or is bogus stays as it is, and so does what a client checks by itself', () => {
   const net = new Network(parsed('64:ff9b::/96'), []);
   for (const answer of [
@@ -146,6 +167,7 @@ class Network {
     this.nat64 = new Nat64(mode, locals, {
       lookup: (question) => this.#begin(question),
       resolved: (id, resolution) => this.told.set(id, resolution),
+      mayShow: (_, { octets }) => octets[0] !== 203,
     });
   }
 

@@ -177,6 +177,14 @@ test('bogus answers and failures are kept for 5 seconds, then longer each time (
   expect(net.questions()).toEqual([]);
 });
 
+test('an alias that fails validation is not asked for again with every question (RFC 9520)', () => {
+  const net = before(exampleWorld().spoil('alias.example.org', Type.CNAME, { flipped: true }));
+  expect(net.ask('alias.example.org').verdict.status).toBe('bogus');
+  net.questions();
+  expect(net.ask('alias.example.org').verdict.status).toBe('bogus');
+  expect(net.questions()).toEqual([]);
+});
+
 test('a network that was away for long is missed for half a minute at the most when it is back', () => {
   const world = exampleWorld();
   let isAway = true;

@@ -111,6 +111,11 @@ test('in a network with NAT64 a program gets made addresses for a name with a si
   }
   expect(told(agent.ask(plainName, Type.AAAA, { checkingDisabled: true }))).toEqual([]);
   expect(agent.ask(bogusName, Type.AAAA).answer).toEqual([]);
+  // The rule is for the host, wherever the translator shows it.
+  for (const group of ['private', 'block'] as const) {
+    const ruled = withRules([['198.18.2.0/24', group]], { dns64: prefix });
+    expect(told(ruled.ask(plainName, Type.AAAA))).toEqual([]);
+  }
 });
 
 function told(message: Message): string[] {

@@ -118,15 +118,16 @@ export class Cache {
   get(name: NameKey, type: number, now: Instant, wall: WallSeconds): CachedLink | undefined {
     const exact = this.#entries.get(keyOf(name, type));
     if (exact?.kept && isFresh(exact.kept, now, wall)) return used(exact.kept, now);
-    const alias = followsAliases(type) ? this.#entries.get(keyOf(name, Type.CNAME))?.kept : undefined;
+    const alias = followsAliases(type) ? this.#entries.get(keyOf(name, Type.CNAME)) : undefined;
     // A denied CNAME says nothing about another type.
-    if (alias?.link.target !== undefined && isFresh(alias, now, wall)) return used(alias, now);
+    if (alias?.kept?.link.target !== undefined && isFresh(alias.kept, now, wall)) return used(alias.kept, now);
     const denied = this.#entries.get(keyOf(name, anyType))?.kept;
     if (denied && isFresh(denied, now, wall)) return used(denied, now);
     const derived = this.#denials.answer(name, type, now, wall);
     if (derived) return { link: derived, tookMs: 0, isDue: false };
-    const failed = exact?.failed;
-    return failed && now < failed.until ? { link: failed.link, tookMs: 0, isDue: false } : undefined;
+    for (const failed of [exact?.failed, alias?.failed?.link.target === undefined ? undefined : alias.failed])
+      if (failed && now < failed.until) return { link: failed.link, tookMs: 0, isDue: false };
+    return undefined;
   }
 
   /**
@@ -160,7 +161,12 @@ export class Cache {
       this.#entries.delete(key);
       return;
     }
-    const capped = link.ttl > maxTtl ? { ...link, sets: withTtl(link.sets, maxTtl, Math.min) } : link;
+    const capped: Link = {
+      ...link,
+      ttl: Math.min(link.ttl, maxTtl),
+      sets: withTtl(link.sets, maxTtl, Math.min),
+      authority: withTtl(link.authority, maxTtl, Math.min),
+    };
     const until = later(now, seconds * 1000);
     const staleUntil = this.#isOfUseStale(link, type) ? later(until, staleSeconds * 1000) : until;
     const kept: Kept = { link: capped, at: now, until, staleUntil, tookMs, hits: 0 };

@@ -1,6 +1,7 @@
 import { later, type Deadline, type Instant, type WallSeconds } from '../../time.ts';
 import type { Cache } from './cache.ts';
-import { entryOfLink, SavedWriter, type SavedReplies } from './saved.ts';
+import type { NameKey } from '../name.ts';
+import { entryOfLink, nameOfKey, SavedWriter, type SavedReplies } from './saved.ts';
 
 /** How soon after a change the cache is kept for the next run, ms, and how many of its entries are written at a time: about 1 ms. */
 const [keepAfterMs, keptAtOnce] = [600_000, 64];
@@ -10,14 +11,16 @@ export class Keeper {
   readonly #cache: Cache;
   readonly #saved: SavedReplies;
   readonly #limitOctets: number;
+  readonly #mayKeep: (name: NameKey) => boolean;
   #at: Instant | undefined;
   #writer: SavedWriter | undefined;
 
-  /** `limitOctets`: of what is written. */
-  constructor(cache: Cache, saved: SavedReplies, limitOctets: number) {
+  /** `limitOctets`: of what is written; `mayKeep`: whether what is known of a name is of use at the next start. */
+  constructor(cache: Cache, saved: SavedReplies, limitOctets: number, mayKeep: (name: NameKey) => boolean) {
     this.#cache = cache;
     this.#saved = saved;
     this.#limitOctets = limitOctets;
+    this.#mayKeep = mayKeep;
   }
 
   get deadline(): Deadline | undefined {
@@ -57,6 +60,9 @@ export class Keeper {
       ...links.flatMap(({ link, type, ageSeconds }) => entryOfLink(link, type, ageSeconds, wall) ?? []),
       ...this.#saved.entries(true, wall),
     ];
-    return new SavedWriter(entries, this.#limitOctets);
+    return new SavedWriter(
+      entries.filter(({ key }) => this.#mayKeep(nameOfKey(key))),
+      this.#limitOctets,
+    );
   }
 }

@@ -101,10 +101,9 @@ export class SavedReplies {
   forget(name: NameKey, type: number | undefined, tree: boolean): number {
     let dropped = 0;
     for (const [key] of this.#saved.entries()) {
-      const space = key.indexOf(' ');
-      const owner = key.slice(space + 1) as NameKey;
+      const owner = nameOfKey(key);
       if (owner !== name && !(tree && isBelow(owner, name))) continue;
-      if (type !== undefined && Number(key.slice(0, space)) !== type) continue;
+      if (type !== undefined && Number.parseInt(key, 10) !== type) continue;
       this.#saved.delete(key);
       dropped++;
     }
@@ -272,6 +271,11 @@ function ttlOf({ answer, authority }: Answered): number {
 
 function aged(sets: readonly RRset[], seconds: number): RRset[] {
   return sets.map((set) => ({ ...set, ttl: Math.max(0, set.ttl - Math.floor(seconds)) }));
+}
+
+/** The name in the key of a {@link SavedEntry}. */
+export function nameOfKey(key: string): NameKey {
+  return key.slice(key.indexOf(' ') + 1) as NameKey;
 }
 
 function keyOf(question: Question): string {
