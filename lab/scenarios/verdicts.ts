@@ -9,6 +9,9 @@ import type { Lab } from '../guest/topology.ts';
 /** Validating resolvers of two makes, and one that does not judge, for `oe` to forward to. */
 const [unbound, bind, forwarder] = ['198.18.0.71', '198.18.0.72', '198.18.0.73'];
 
+/** Where the two are known to differ: BIND hands a denial over without AD, unbound, and `oe`, not at all. */
+const differ = /the signature of SOA is spoilt/;
+
 const perZone = 22;
 
 /** Always asked: the others are drawn. */
@@ -75,10 +78,8 @@ async function compare(
     const line = `${name} ${type} (${zone.make}: ${zone.what}): oe ${shown(ours)}, unbound ${shown(theirs)}, BIND ${shown(third)}`;
     const [one, other] = [equal(ours, theirs), equal(ours, third)];
     if (one && other) same += 1;
-    else if (one || other) {
-      split += 1;
-      say(`split: ${line}`);
-    } else wrong.push(line);
+    else if (one && differ.test(zone.what)) split += 1;
+    else wrong.push(line);
   });
   const verdicts = [...counts].map(([verdict, n]) => `${n} ${verdict}`).join(', ');
   say(`${mode}: ${verdicts}; ${same} as both, ${split} where unbound and BIND differ`);
