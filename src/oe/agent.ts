@@ -16,7 +16,7 @@ import { isOurs } from '../kernel/bands.ts';
 import { KernelLedger, type StandingRule } from '../kernel/ledger.ts';
 import type { KernelEvent, KernelOp, KernelSnapshot } from '../kernel/port.ts';
 import type { LogEvent } from '../log.ts';
-import { formatAddress, type IpAddress } from '../net/address.ts';
+import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { formatPrefix, hostPrefix } from '../net/prefix.ts';
 import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
@@ -117,6 +117,7 @@ export class Agent {
         budgetMs: options.budgetMs,
         privateBudgetMs: options.privateBudgetMs,
         exempt: (address) => this.#exempt(address),
+        isResolver: (address) => this.#resolvers().some((r) => sameAddress(r, address)),
         unavailable: (address) => this.#unavailable(address),
       },
     );
@@ -596,7 +597,7 @@ export class Agent {
   /** Brings the kernel's standing rules in line: resolvers, what configuration says by prefix, private hosts. */
   #applyRules(batch: Batch): void {
     const { policy } = this.#options;
-    const rules: StandingRule[] = serverAddresses(this.#routes).map((address) => ({
+    const rules: StandingRule[] = this.#resolvers().map((address) => ({
       prefix: hostPrefix(address),
       group: 'clear',
     }));
@@ -653,7 +654,14 @@ export class Agent {
   }
 
   #exempt(address: IpAddress): string | undefined {
-    return exemption(address, this.#locals, serverAddresses(this.#routes));
+    return exemption(address, this.#locals, this.#resolvers());
+  }
+
+  /**
+   * Whom we ask, always in reach; but a host that is private by its name stays so when the network calls it a resolver.
+   */
+  #resolvers(): IpAddress[] {
+    return serverAddresses(this.#routes).filter((address) => !this.#blocks.has(formatAddress(address)));
   }
 
   /** Why nothing can be protected for addresses of this family, as a clause. */

@@ -29,6 +29,8 @@ export interface GateOptions {
   readonly privateBudgetMs: number;
   /** Why an address is never protected, or undefined. */
   readonly exempt: (address: IpAddress) => string | undefined;
+  /** A resolver that is asked in the clear; absent: none is. */
+  readonly isResolver?: (address: IpAddress) => boolean;
   /** Why this host cannot protect traffic of the address's family, as a clause, or undefined. */
   readonly unavailable: (address: IpAddress) => string | undefined;
 }

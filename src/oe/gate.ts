@@ -401,10 +401,20 @@ export class Gate {
 
   #plan(lookup: Lookup, addresses: readonly IpAddress[], finding: KeyFinding | undefined, at: Moment): Plan {
     const { name } = lookup.question;
-    const { policy, exempt, unavailable } = this.#options;
+    const { policy, exempt, unavailable, isResolver } = this.#options;
     const { onBehalf } = lookup;
     const { isStale } = lookup.resolution ?? {};
-    const plan = planOf({ name, onBehalf, policy, addresses, isStale, finding, exempt, unavailable });
+    const plan = planOf({
+      name,
+      onBehalf,
+      policy,
+      addresses,
+      isStale,
+      finding,
+      exempt,
+      unavailable,
+      isResolver,
+    });
     for (const [text, address] of lookup.early) {
       const wanted = plan.addresses.some(
         (a) => a.fate.kind === 'protect' && formatAddress(a.address) === text,
@@ -413,7 +423,8 @@ export class Gate {
     }
     const isProved = lookup.keyResolution?.verdict.status === 'secure';
     for (const { address, decision, fate } of plan.addresses) {
-      const insist = decision.group === 'private' && fate.kind !== 'clear';
+      // Without its resolvers this host could not ask for anything: they are not blocked.
+      const insist = decision.group === 'private' && fate.kind !== 'clear' && exempt(address) === undefined;
       if (fate.kind === 'protect') {
         const until = later(at.now, 1_000 * Math.max(leastKeySeconds, keyTtl(lookup.keyResolution)));
         this.#peers.claim(address, onBehalf ?? name, { keys: plan.keys, until, insist }, at);
@@ -437,7 +448,7 @@ export class Gate {
 
   /** Holds an answer that leads to other hosts until it is known what it leads to. */
   #advanceService(lookup: Lookup, resolution: Resolution, at: Moment): void {
-    const { policy, budgetMs, privateBudgetMs, exempt } = this.#options;
+    const { policy, budgetMs, privateBudgetMs, exempt, isResolver } = this.#options;
     const host = hostOf(lookup.question.name);
     const insist = decideFor(policy, rulesOf(lookup), undefined).group === 'private';
     if (!lookup.service) {
@@ -456,7 +467,7 @@ export class Gate {
       insist,
       targets: lookup.service.targets,
       groupOf: (target, address) => decideFor(policy, [target, host], address).group,
-      isExempt: (address) => exempt(address) !== undefined,
+      isExempt: (address) => exempt(address) !== undefined && !(insist && isResolver?.(address) === true),
     });
     if (judged.kind === 'refused') {
       this.#refuse(lookup, at, Rcode.SERVFAIL, judged.reason);

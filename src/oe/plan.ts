@@ -249,6 +249,8 @@ export interface PlanInput {
   readonly exempt: (address: IpAddress) => string | undefined;
   /** Why this host cannot protect traffic to it, as a clause, or undefined. */
   readonly unavailable: (address: IpAddress) => string | undefined;
+  /** A resolver that is asked in the clear, perhaps because the network says so; absent: none is. */
+  readonly isResolver?: ((address: IpAddress) => boolean) | undefined;
 }
 
 /** Decides, for each address of an answer, between protection, clear and refusal. Reasons are values. */
@@ -269,6 +271,19 @@ export function namesOf(name: NameKey, onBehalf: NameKey | undefined): readonly 
 
 function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate {
   const exempt = input.exempt(address);
+  // Whoever gives this host its address could open the way to any host by calling it a resolver.
+  const isPrivate = decision.group === 'private' && decision.rule?.match.kind !== 'prefix';
+  if (exempt !== undefined && isPrivate && input.isResolver?.(address) === true) {
+    return {
+      kind: 'refuse',
+      reason: {
+        code: 'resolver-clear',
+        why: `${formatAddress(address)} is ${exempt}, in the clear. And ${decision.why}.`,
+        remedy: 'Name resolvers of your own under upstreams in [dns].',
+        ede: Ede.BLOCKED,
+      },
+    };
+  }
   if (exempt !== undefined) {
     return {
       kind: 'clear',

@@ -3,6 +3,7 @@ import { decodeMessage, encodeMessage, type Message } from '../../src/dns/messag
 import { Class, Type } from '../../src/dns/types.ts';
 import { Agent } from '../../src/oe/agent.ts';
 import type { AgentEffect, AgentInput, AgentOptions } from '../../src/oe/agent-types.ts';
+import type { KernelOp } from '../../src/kernel/port.ts';
 import type { Group } from '../../src/oe/policy.ts';
 import { instant } from '../../src/time.ts';
 import { queryMessage } from '../dns/query.ts';
@@ -14,13 +15,22 @@ import { address, name, policyWith } from './stage.ts';
 /** What clients here send. */
 export const edns = { version: 0, udpSize: 1_232, dnssecOk: false, options: [] };
 
+/** An agent, seen from a program and from the kernel. */
+export interface Desk {
+  ask(text: string, type?: number, message?: Partial<Message>): Message;
+  /** Whatever else happens to it. */
+  tell(input: AgentInput): void;
+  /** What the kernel was to do, in order. */
+  readonly ops: readonly KernelOp[];
+}
+
 /** An agent whose resolver's questions are answered at once. */
 export function withRules(
   rules: readonly (readonly [string, Group])[],
   changes: Partial<AgentOptions> = {},
   hosts = '',
   world?: SignedWorld,
-): { ask(text: string, type?: number, message?: Partial<Message>): Message } {
+): Desk {
   const agent = new Agent({
     locals: [address('198.18.1.2')],
     upstreams: [{ endpoint: resolverAt, transport: 'udp' }],
@@ -42,6 +52,7 @@ export function withRules(
   let now = 1_000;
   let asked = 0;
   const answers = new Map<number, Uint8Array>();
+  const ops: KernelOp[] = [];
   const input = (what: AgentInput): void => {
     const replies: AgentInput[] = [];
     for (const effect of agent.handle(what, instant(now), signingDate)) follow(effect, replies);
@@ -49,7 +60,10 @@ export function withRules(
   };
   const follow = (effect: AgentEffect, replies: AgentInput[]): void => {
     if (effect.kind === 'answer') answers.set(effect.query, effect.octets);
-    if (effect.kind === 'apply') replies.push({ kind: 'applied', batch: effect.batch });
+    if (effect.kind === 'apply') {
+      ops.push(...effect.ops);
+      replies.push({ kind: 'applied', batch: effect.batch });
+    }
     if (effect.kind !== 'ask') return;
     const { transport } = effect.server;
     const octets = world
@@ -59,6 +73,8 @@ export function withRules(
   };
   input({ kind: 'hosts', hosts: parseHosts(hosts) });
   return {
+    ops,
+    tell: input,
     ask: (text, type = Type.A, message = {}) => {
       const query = ++asked;
       const question = { name: name(text), type, class: Class.IN };

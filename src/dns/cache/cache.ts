@@ -90,6 +90,10 @@ export class Cache {
   readonly #entries: Store<Entry>;
   readonly #denials: Denials;
   readonly #options: CacheOptions;
+  /** What was looked for in vain since anything changed, at one moment: the gate, the lookup and its first step want the same. */
+  readonly #missed = new Set<string>();
+  #missedAt: Instant | undefined;
+  #missedWall: WallSeconds | undefined;
 
   constructor(options: Partial<CacheOptions> = {}) {
     this.#options = { ...cacheDefaults, ...options };
@@ -116,11 +120,24 @@ export class Cache {
    * cannot be had now.
    */
   get(name: NameKey, type: number, now: Instant, wall: WallSeconds): CachedLink | undefined {
-    const exact = this.#entries.get(keyOf(name, type));
+    const key = keyOf(name, type);
+    if (now !== this.#missedAt || wall !== this.#missedWall) {
+      this.#missed.clear();
+      this.#missedAt = now;
+      this.#missedWall = wall;
+    } else if (this.#missed.has(key)) return undefined;
+    const found = this.#find(key, name, type, now, wall);
+    if (!found) this.#missed.add(key);
+    return found;
+  }
+
+  #find(key: string, name: NameKey, type: number, now: Instant, wall: WallSeconds): CachedLink | undefined {
+    const exact = this.#entries.get(key);
     if (exact?.kept && isFresh(exact.kept, now, wall)) return used(exact.kept, now);
     const alias = followsAliases(type) ? this.#entries.get(keyOf(name, Type.CNAME)) : undefined;
     // A denied CNAME says nothing about another type.
-    if (alias?.kept?.link.target !== undefined && isFresh(alias.kept, now, wall)) return used(alias.kept, now);
+    if (alias?.kept?.link.target !== undefined && isFresh(alias.kept, now, wall))
+      return used(alias.kept, now);
     const denied = this.#entries.get(keyOf(name, anyType))?.kept;
     if (denied && isFresh(denied, now, wall)) return used(denied, now);
     const derived = this.#denials.answer(name, type, now, wall);
@@ -139,7 +156,8 @@ export class Cache {
     for (const key of [keyOf(name, type), keyOf(name, Type.CNAME)]) {
       const kept = this.#entries.get(key)?.kept;
       if (!kept || now >= kept.staleUntil || wall > kept.link.validUntil) continue;
-      if (kept.link.target === undefined && (kept.link.sets.length === 0 || key !== keyOf(name, type))) continue;
+      if (kept.link.target === undefined && (kept.link.sets.length === 0 || key !== keyOf(name, type)))
+        continue;
       if (isFresh(kept, now, wall)) return used(kept, now).link;
       return { ...kept.link, sets: withTtl(kept.link.sets, staleTtl), authority: [] };
     }
@@ -147,6 +165,7 @@ export class Cache {
   }
 
   set(link: Link, type: number, tookMs: number, now: Instant): void {
+    this.#missed.clear();
     const key = keyOf(link.name, link.target === undefined ? type : Type.CNAME);
     const failed =
       link.state.status === 'bogus' || (link.state.status === 'indeterminate' && !link.state.unanchored);

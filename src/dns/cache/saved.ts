@@ -151,7 +151,12 @@ export interface SavedEntry {
 }
 
 /** A judged link as the reply that it came from, near enough to be judged again. */
-export function entryOfLink(link: Link, type: number, ageSeconds: number, wall: WallSeconds): SavedEntry | undefined {
+export function entryOfLink(
+  link: Link,
+  type: number,
+  ageSeconds: number,
+  wall: WallSeconds,
+): SavedEntry | undefined {
   if (link.ttl - ageSeconds < leastSeconds) return undefined;
   const question = { name: link.name, type, class: Class.IN };
   return {
