@@ -8,6 +8,7 @@ import { Forward } from './forward.ts';
 import { limitDefaults, type Limits } from './limits.ts';
 import type { Question } from './message.ts';
 import { isBelow, parentOf, rootName, type NameKey } from './name.ts';
+import type { Own } from './own.ts';
 import { rootHints, type Hint } from './recurse/hints.ts';
 import type { QnameMinimisation } from './recurse/minimise.ts';
 import { Recursion } from './recurse/recursion.ts';
@@ -44,6 +45,8 @@ export interface FindersOptions extends Routes {
   readonly qnameMinimisation?: QnameMinimisation;
   /** Absent: as they are shipped. */
   readonly limits?: Limits;
+  /** Where we listen ourselves: no zone can have us ask there. Absent: nowhere. */
+  readonly own?: Own;
   /**
    * Find out how DNSSEC gets through to the upstreams, and iterate where it does not at all; the root must be signed for
    * that. Absent: no.
@@ -91,6 +94,7 @@ export class Finders {
       qnameMinimisation: options.qnameMinimisation ?? 'relaxed',
       limits: (options.limits ?? limitDefaults).recursion,
       stubs: this.#stubs,
+      ...(options.own && { own: options.own }),
     });
     this.#random = random;
     this.#upstreams = new Forward(this.#asks, options.upstreams, options);
@@ -203,7 +207,8 @@ export class Finders {
   }
 
   /** This host's addresses are others now: nothing may tell that it is the same host, or be true still of the network. */
-  moved(now: Instant, effects: EffectSink): void {
+  moved(now: Instant, effects: EffectSink, own?: Own): void {
+    if (own) this.#recursion.moved(own);
     this.#asks.forgetCookies();
     this.#upstreams.moved(now, effects);
   }

@@ -18,6 +18,7 @@ import { limitDefaults, type Limits } from './limits.ts';
 import { stepsOf, type Steps } from './links.ts';
 import type { Question } from './message.ts';
 import { ancestorOf, isBelow, labelCount, nameText, parentOf, rootName, type NameKey } from './name.ts';
+import type { Own } from './own.ts';
 import { Refreshes } from './refreshes.ts';
 import {
   isOutage,
@@ -50,8 +51,8 @@ export type ResolverInput =
   | { readonly kind: 'failed'; readonly ask: number; readonly why: string }
   /** The network names other resolvers; what is under way goes on. */
   | { readonly kind: 'upstreams'; readonly routes: Routes }
-  /** This host has other addresses than before. */
-  | { readonly kind: 'moved' }
+  /** This host has other addresses than before; `own`: where we listen now, if that is known. */
+  | { readonly kind: 'moved'; readonly own?: Own }
   /** The answer to `fetchAnchors`: anchors whose signature was checked. */
   | { readonly kind: 'anchorsFetched'; readonly anchors: readonly TrustAnchor[] }
   | { readonly kind: 'anchorsNotFetched'; readonly why: string }
@@ -185,7 +186,7 @@ export class Resolver {
         this.#reroute(input.routes, now, effects);
         break;
       case 'moved':
-        this.#finders.moved(now, effects);
+        this.#finders.moved(now, effects, input.own);
         this.#flush(ofTheNetwork);
         break;
       case 'flush':

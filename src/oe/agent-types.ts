@@ -4,6 +4,7 @@ import type { FindersOptions } from '../dns/finders.ts';
 import type { Hosts } from '../dns/hosts.ts';
 import type { Question } from '../dns/message.ts';
 import type { NameKey } from '../dns/name.ts';
+import type { Own } from '../dns/own.ts';
 import type { ResolverEffect, ResolverInput, ResolverOptions } from '../dns/resolver.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
@@ -73,8 +74,8 @@ export type AgentInput =
   | Extract<EndpointInput, { kind: 'datagram' }>
   /** The answer to `findSource`; `local` undefined: there is no route. */
   | { readonly kind: 'source'; readonly peer: IpAddress; readonly local: IpAddress | undefined }
-  /** This host's own addresses, all of them, as they are now. */
-  | { readonly kind: 'locals'; readonly addresses: readonly IpAddress[] }
+  /** This host's own addresses, all of them, as they are now; `own`: where its resolver listens. */
+  | { readonly kind: 'locals'; readonly addresses: readonly IpAddress[]; readonly own?: Own }
   /** What the hosts file says, all of it, as it is now. */
   | { readonly kind: 'hosts'; readonly hosts: Hosts }
   | { readonly kind: 'spi'; readonly request: number; readonly spi: number }

@@ -243,7 +243,7 @@ export class Agent {
       case 'locals':
         this.#locals = input.addresses;
         this.#forget();
-        this.#work.push({ to: 'resolver', input: { kind: 'moved' } });
+        this.#work.push({ to: 'resolver', input: { kind: 'moved', ...(input.own && { own: input.own }) } });
         this.#nat64.moved(input.addresses);
         this.#applyRules({ what: 'other' });
         return;

@@ -12,6 +12,7 @@ import {
   type ResourceRecord,
 } from '../../src/dns/message.ts';
 import { nameText } from '../../src/dns/name.ts';
+import type { Own } from '../../src/dns/own.ts';
 import type { Hint } from '../../src/dns/recurse/hints.ts';
 import { recursionDefaults } from '../../src/dns/recurse/limits.ts';
 import { Recursion, type RecursionOptions } from '../../src/dns/recurse/recursion.ts';
@@ -307,6 +308,11 @@ export class Recursing {
         this.#handle({ kind: 'tick' });
       },
     );
+  }
+
+  /** This host is elsewhere. */
+  moved(own: Own): void {
+    this.#handle({ kind: 'moved', own });
   }
 
   /** Forgets a name and all below it. */

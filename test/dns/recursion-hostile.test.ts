@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest';
 import type { ResourceRecord } from '../../src/dns/message.ts';
 import { nameText } from '../../src/dns/name.ts';
+import type { Own } from '../../src/dns/own.ts';
+import { serverAt } from '../../src/dns/recurse/delegations.ts';
 import { recursionDefaults } from '../../src/dns/recurse/limits.ts';
 import { Rcode, Type } from '../../src/dns/types.ts';
+import { addressOf, type IpAddress } from '../../src/net/address.ts';
 import {
   a,
   addressesOf,
@@ -12,6 +15,7 @@ import {
   Iteration,
   ns,
   outcomeOf,
+  Recursing,
   record,
   referral,
   type AuthoritativeServer,
@@ -43,6 +47,12 @@ function internet(atEvil: AuthoritativeServer, atOrg?: AuthoritativeServer): Int
         ? answer(a('www.victim.org', '198.51.100.1'))
         : denial('victim.org', q.name === key('victim.org') ? Rcode.NOERROR : Rcode.NXDOMAIN),
     );
+}
+
+function parsed(text: string): IpAddress {
+  const found = addressOf(address(text));
+  if (!found) throw new Error(text);
+  return found;
 }
 
 const yes: AuthoritativeServer = (q) => answer({ ...a('x', '198.51.100.66'), owner: q.name });
@@ -434,8 +444,13 @@ test.each([
   );
 });
 
+const nowheres = [
+  ...['127.0.0.1', '127.8.9.10', '0.0.0.0', '0.1.2.3', '169.254.169.254', '224.0.0.1', '240.0.0.1'],
+  ...['255.255.255.255', '::', '::1', '::7f00:1', '::ffff:127.0.0.1', 'fe80::1', 'febf::1', 'ff02::1'],
+];
+
 test('glue that leads to this host, or to everybody, is not followed', () => {
-  for (const nowhere of ['127.0.0.1', '0.0.0.0', '255.255.255.255', '224.0.0.1', '::1', '::', 'ff02::1']) {
+  for (const nowhere of nowheres) {
     const it = new Iteration(
       internet(yes, (q) =>
         nameText(q.name).endsWith('evil.org')
@@ -447,6 +462,80 @@ test('glue that leads to this host, or to everybody, is not followed', () => {
       'no name server of evil.org has an address that is known',
     );
   }
+});
+
+test('an address of a name server that leads to this host, or to everybody, is not asked', () => {
+  for (const nowhere of nowheres) {
+    const it = new Iteration(
+      internet(
+        (q) => (q.name === key('ns.evil.org') ? answer(a('ns.evil.org', nowhere)) : denial('evil.org')),
+        (q) =>
+          nameText(q.name).endsWith('elsewhere.org')
+            ? referral([ns('elsewhere.org', 'ns.evil.org')])
+            : undefined,
+      ),
+    );
+    expect(outcomeOf(it.find('www.elsewhere.org'))).toContain('ns.evil.org has no address');
+    expect(new Set(it.internet.seen.map((s) => s.server))).toEqual(new Set([root, org, evil]));
+  }
+});
+
+const ownAt = (text: string): Own => ({
+  listen: [{ address: parsed(text), port: 53 }],
+  host: [parsed('198.51.100.9'), parsed(evil)],
+});
+
+test('a zone that names the address at which we listen does not have us ask ourselves', () => {
+  for (const listen of ['0.0.0.0', evil]) {
+    const it = new Iteration(internet(yes), { own: ownAt(listen) });
+    expect(outcomeOf(it.find('www.evil.org'))).toBe(
+      'the name servers of evil.org are where oe itself listens',
+    );
+    expect(it.internet.questions(evil)).toEqual([]);
+  }
+});
+
+test('another server on this host, at a port that is not ours, is asked', () => {
+  for (const listen of ['127.0.0.1', '198.51.100.9', '::']) {
+    const it = new Iteration(internet(yes), { own: ownAt(listen) });
+    expect(addressesOf(it.find('www.evil.org'))).toEqual(['198.51.100.66']);
+  }
+});
+
+test('of the name servers of a zone those are asked that are not ourselves', () => {
+  const it = new Iteration(
+    internet(yes, (q) =>
+      nameText(q.name).endsWith('victim.org')
+        ? referral(
+            [ns('victim.org', 'ns.victim.org'), ns('victim.org', 'we.victim.org')],
+            [a('ns.victim.org', victim), a('we.victim.org', evil)],
+          )
+        : undefined,
+    ),
+    { own: ownAt('0.0.0.0') },
+  );
+  for (let i = 0; i < 20; i++) it.find(`x${i}.victim.org`);
+  expect(it.internet.questions(evil)).toEqual([]);
+});
+
+test('where the configuration has a server for a zone, it is asked wherever it is', () => {
+  const stub = { name: key('evil.org'), servers: [serverAt(parsed(evil))] };
+  const it = new Iteration(internet(yes), { own: ownAt('0.0.0.0'), stubs: [stub] });
+  expect(addressesOf(it.find('www.evil.org'))).toEqual(['198.51.100.66']);
+});
+
+test('an address is not asked from when it becomes ours, and is asked again when it is not any longer', () => {
+  const it = new Recursing(internet(yes), { anchors: [], own: { ...ownAt('0.0.0.0'), host: [] } });
+  const asked = (): number => {
+    it.ask('www.evil.org');
+    it.flush('www.evil.org');
+    return it.internet.questions(evil).length;
+  };
+  expect(asked()).toBeGreaterThan(0);
+  it.moved(ownAt('0.0.0.0'));
+  expect(asked()).toBe(0);
+  it.moved({ ...ownAt('0.0.0.0'), host: [parsed('198.51.100.9')] });
+  expect(asked()).toBeGreaterThan(0);
 });
 
 test('a name server that is an alias is not followed (RFC 2181 §10.3)', () => {

@@ -1,9 +1,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { isLoopback, type Endpoint } from '../../net/address.ts';
+import { formatAddress, isLoopback, type Endpoint } from '../../net/address.ts';
 import type { Server } from '../finder.ts';
 import type { Routes } from '../finders.ts';
 import { parseLinkState, routesOver, type LinkState } from '../link-state.ts';
-import { hostAddresses, isOwn, parseResolvConf, upstreamsOf } from './resolv-conf.ts';
+import { isOwn } from '../own.ts';
+import { hostAddresses, parseResolvConf, upstreamsOf } from './resolv-conf.ts';
 
 /** Where resolvers that stand before others write down who the others are, by who knows best. */
 const behindFiles = [
@@ -24,6 +25,8 @@ export class LearnedRoutes {
   readonly #listen: readonly Endpoint[];
   readonly #run: string;
   #seen = '';
+  /** What came of it. */
+  #known = '';
 
   constructor(resolvConf: string, listen: readonly Endpoint[], run = '/run') {
     this.#resolvConf = resolvConf;
@@ -37,15 +40,22 @@ export class LearnedRoutes {
     const links: LinkState[] = [];
     for (const path of await this.#linkFiles()) {
       const link = parseLinkState(await textOf(path));
-      const servers = link?.servers.filter((s) => !isOwn(s.endpoint, this.#listen));
+      const servers = link?.servers.filter(
+        (s) => !isOwn(s.endpoint, { listen: this.#listen, host: hostAddresses() }),
+      );
       if (link && servers && servers.length > 0) links.push({ ...link, servers });
     }
-    return routesOver(links, await this.#general());
+    const routes = routesOver(links, await this.#general());
+    this.#known = JSON.stringify(routes);
+    return routes;
   }
 
-  /** Whom to ask, if a file has changed since the last reading. */
+  /** Whom to ask, if that is somebody else than at the last reading. */
   async changed(): Promise<Routes | undefined> {
-    return (await this.#state()) === this.#seen ? undefined : this.read();
+    if ((await this.#state()) === this.#seen) return undefined;
+    const before = this.#known;
+    const routes = await this.read();
+    return this.#known === before ? undefined : routes;
   }
 
   async #general(): Promise<readonly Server[]> {
@@ -92,7 +102,9 @@ export class LearnedRoutes {
         }
       }),
     );
-    return states.join('\n');
+    // At a wildcard we listen at every address of the host, and nobody else answers there.
+    const isWild = this.#listen.some((l) => l.address.octets.every((o) => o === 0));
+    return [...states, ...(isWild ? hostAddresses().map(formatAddress) : [])].join('\n');
   }
 }
 

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
-import { isLoopback, parseAddress, sameAddress, type Endpoint, type IpAddress } from '../../net/address.ts';
+import { parseAddress, sameAddress, type Endpoint, type IpAddress } from '../../net/address.ts';
+import { isOwn } from '../own.ts';
 
 /** What resolv.conf(5) says. */
 export interface ResolvConf {
@@ -48,26 +49,7 @@ export function upstreamsOf(
 ): Endpoint[] {
   return conf.nameservers
     .map((address) => ({ address, port: dnsPort }))
-    .filter((endpoint) => !isOwn(endpoint, listen, host));
-}
-
-/**
- * Whether a query to `endpoint` comes back to one who listens at `listen`: a wildcard address listens at loopback and
- * at every address of the host too, which `host` lists.
- */
-export function isOwn(
-  endpoint: Endpoint,
-  listen: readonly Endpoint[],
-  host: readonly IpAddress[] = hostAddresses(),
-): boolean {
-  const { address, port } = endpoint;
-  const isHere = isLoopback(address) || host.some((h) => sameAddress(h, address));
-  return listen.some(
-    (own) =>
-      own.port === port &&
-      own.address.family === address.family &&
-      (sameAddress(own.address, address) || (isHere && own.address.octets.every((o) => o === 0))),
-  );
+    .filter((endpoint) => !isOwn(endpoint, { listen, host }));
 }
 
 /** The addresses of this host. */

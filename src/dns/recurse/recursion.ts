@@ -5,6 +5,7 @@ import type { Answered, Reply } from '../dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome } from '../finder.ts';
 import type { Message, Question } from '../message.ts';
 import { isBelow, nameText, parentOf, readPlainName, rootName, type NameKey } from '../name.ts';
+import { isOwn, type Own } from '../own.ts';
 import { serverKey } from '../servers.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../types.ts';
 import { Delegations, serverAt, trim, type Delegation, type NameServer, type Stub } from './delegations.ts';
@@ -22,6 +23,8 @@ export interface RecursionOptions {
   readonly qnameMinimisation: QnameMinimisation;
   readonly limits: RecursionLimits;
   readonly stubs?: readonly Stub[];
+  /** Where nobody is asked but by configuration; absent: nowhere. */
+  readonly own?: Own;
 }
 
 /** Milliseconds after which a question is given up. */
@@ -52,6 +55,7 @@ export class Recursion implements Finder {
   readonly #minimisation: QnameMinimisation;
   readonly #delegations: Delegations;
   readonly #selection: Selection;
+  #own: Own | undefined;
   readonly #live = new Set<Live>();
   readonly #queries = new Map<string, Query>();
   readonly #targets = new Map<NameKey, Target>();
@@ -78,6 +82,7 @@ export class Recursion implements Finder {
     this.#limits = options.limits;
     this.#minimisation = options.qnameMinimisation;
     this.#delegations = new Delegations(options.hints, options.stubs ?? []);
+    this.#own = options.own;
     this.#selection = new Selection(door, options.random);
   }
 
@@ -166,6 +171,11 @@ export class Recursion implements Finder {
     }
     this.#drain(now, effects);
     return this.#handedOver();
+  }
+
+  /** We are somewhere else now. */
+  moved(own: Own): void {
+    this.#own = own;
   }
 
   /** Forgets zone cuts at `name`, and with `subtree` all below it. */
@@ -314,7 +324,7 @@ export class Recursion implements Finder {
       if (query.waiting.size > 0) return;
       const looked = this.#lookUp(query, payer, now);
       if (looked === 'none') {
-        this.#conclude(query, this.#exhausted(query), now);
+        this.#conclude(query, this.#exhausted(query, now), now);
         return;
       }
       if (typeof looked === 'object') this.#expel(query, payer, looked.why, now);
@@ -334,7 +344,15 @@ export class Recursion implements Finder {
     return undefined;
   }
 
-  #candidates({ servers }: Delegation, now: Instant): Candidate[] {
+  /** Whom `delegation` names, without ourselves: a zone that names us would have us ask ourselves. */
+  #candidates(delegation: Delegation, now: Instant): Candidate[] {
+    const all = this.#named(delegation, now);
+    const own = this.#own;
+    if (!own || delegation.rank === 'configured' || delegation.rank === 'hint') return all;
+    return all.filter((c) => !isOwn(c.server.endpoint, own));
+  }
+
+  #named({ servers }: Delegation, now: Instant): Candidate[] {
     const found = servers.flatMap(({ name, addresses }): Candidate[] => {
       const target = name === undefined ? undefined : this.#targets.get(name);
       // RFC 2181 §5.4.1: what the name's own zone says comes before glue.
@@ -517,11 +535,13 @@ export class Recursion implements Finder {
     }
   }
 
-  #exhausted(query: Query): Result {
+  #exhausted(query: Query, now: Instant): Result {
     const zone = nameText(query.delegation.zone);
     const why =
       query.why === undefined
-        ? `no name server of ${zone} has an address that is known`
+        ? this.#named(query.delegation, now).length > 0
+          ? `the name servers of ${zone} are where oe itself listens`
+          : `no name server of ${zone} has an address that is known`
         : `no name server of ${zone} is of use: ${query.why}`;
     return { kind: 'failure', why, heard: query.heard };
   }

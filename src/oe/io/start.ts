@@ -5,6 +5,7 @@ import { HostsFile } from '../../dns/io/hosts.ts';
 import { DnsListener } from '../../dns/io/listen.ts';
 import { nameOf } from '../../dns/name.ts';
 import { portHolder } from '../../dns/io/port-holder.ts';
+import { hostAddresses } from '../../dns/io/resolv-conf.ts';
 import { Upstreams } from '../../dns/io/upstream.ts';
 import { formatServer } from '../../dns/server-text.ts';
 import { Exit, OeError, messageOf } from '../../errors.ts';
@@ -91,6 +92,7 @@ async function start(
 
   const addresses = (): IpAddress[] => [...(ike.listen ?? localAddresses())];
   let locals = addresses();
+  let host = localAddresses();
   /** Set below: the sockets are open before there is an agent to hear of them. */
   const agent: { runtime?: Runtime } = {};
   const failed = (event: string, why: string): void => {
@@ -167,6 +169,7 @@ async function start(
       ...(dns.rootHints !== undefined && { hints: loadRootHints(dns.rootHints) }),
       qnameMinimisation: dns.qnameMinimisation,
       limits: dns.limits,
+      own: { listen: dns.listen, host: hostAddresses() },
       ...(!dns.fallback && { probes: false }),
       // Who names a resolver says how it is to be asked.
       discovers: dns.encrypt === 'opportunistic' && dns.upstreams === undefined,
@@ -222,11 +225,13 @@ async function start(
       log({ level: 'warn', event: 'ike.bind', why: messageOf(error) });
     }
     running.readHosts();
-    if (sameAddresses(now, locals)) return;
+    const here = localAddresses();
+    if (sameAddresses(now, locals) && sameAddresses(here, host)) return;
     locals = now;
-    listener.setLocals(localAddresses());
+    host = here;
+    listener.setLocals(host);
     upstreamSockets.renew();
-    running.input({ kind: 'locals', addresses: now });
+    running.input({ kind: 'locals', addresses: now, own: { listen: dns.listen, host: hostAddresses() } });
     log({ level: 'info', event: 'addresses.changed', count: now.length });
   }, addressesEveryMs);
   open.push(() => {

@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import type { Server } from '../../dns/finder.ts';
 import type { Routes } from '../../dns/finders.ts';
 import { LearnedRoutes } from '../../dns/io/learned.ts';
-import { isOwn } from '../../dns/io/resolv-conf.ts';
+import { hostAddresses } from '../../dns/io/resolv-conf.ts';
+import { isOwn } from '../../dns/own.ts';
 import { formatServer, parseServer } from '../../dns/server-text.ts';
 import { Exit, OeError } from '../../errors.ts';
 import { formatEndpoint } from '../../net/address.ts';
@@ -26,7 +27,8 @@ export class RouteSource {
    */
   async read(): Promise<Routes> {
     const { mode, upstreams = [], zones, listen, resolvConf } = this.#config.dns;
-    const own = [...upstreams, ...zones.flatMap((z) => z.servers)].find((s) => isOwn(s.endpoint, listen));
+    const here = { listen, host: hostAddresses() };
+    const own = [...upstreams, ...zones.flatMap((z) => z.servers)].find((s) => isOwn(s.endpoint, here));
     if (own) {
       throw new OeError(
         'upstream-loop',
@@ -42,7 +44,7 @@ export class RouteSource {
       this.#remember(routes.upstreams);
       return routes;
     }
-    const remembered = this.#recall().filter((s) => !isOwn(s.endpoint, listen));
+    const remembered = this.#recall().filter((s) => !isOwn(s.endpoint, here));
     if (remembered.length > 0) return { ...routes, upstreams: remembered };
     throw new OeError(
       'no-upstream',
