@@ -241,9 +241,20 @@ export async function startPlainValidator(lab: Lab, address = '127.0.0.2'): Prom
   return daemon;
 }
 
+/** An unbound of one thread at `address`, as it asks when it invents nothing: each look-up is seen. */
 function unboundConfig(address: string, more: readonly string[]): string {
-  return `server:\n${[
+  return unboundFile([
     `interface: ${address}`,
+    'qname-minimisation: no',
+    'harden-dnssec-stripped: yes',
+    'aggressive-nsec: no',
+    ...more,
+  ]);
+}
+
+/** What every unbound of the lab has in its configuration, and `more` under `server:`. */
+export function unboundFile(more: readonly string[]): string {
+  return `server:\n${[
     'username: ""',
     'chroot: ""',
     'directory: "/tmp"',
@@ -253,9 +264,6 @@ function unboundConfig(address: string, more: readonly string[]): string {
     'num-threads: 1',
     'do-ip6: no',
     'local-zone: "18.198.in-addr.arpa." nodefault',
-    'qname-minimisation: no',
-    'harden-dnssec-stripped: yes',
-    'aggressive-nsec: no',
     ...more,
   ]
     .map((line) => ` ${line}\n`)

@@ -4,7 +4,7 @@ import { startOe } from '../guest/oe.ts';
 import { tally } from '../guest/pcap.ts';
 import { must, until } from '../guest/process.ts';
 import type { Scenario, Stage } from '../guest/scenario.ts';
-import { anchorFile } from '../guest/topology.ts';
+import { anchorFile, unboundFile } from '../guest/topology.ts';
 
 const rootHints = '/lab/zones/root.hints';
 const directory = '/lab/anchor/tls';
@@ -175,27 +175,17 @@ async function listening({ lab }: Stage, make: string, port: number): Promise<vo
 function startUnbound(node: Node): void {
   node.write(
     '/etc/lab/unbound-tls.conf',
-    `server:\n${[
+    unboundFile([
       ...ports.unbound.map((port) => `interface: ${resolver}@${port}`),
       'tls-port: 853',
       'https-port: 443',
       `tls-service-key: "${directory}/server.key"`,
       `tls-service-pem: "${directory}/server.pem"`,
-      ...[
-        'username: ""',
-        'chroot: ""',
-        'directory: "/tmp"',
-        'pidfile: ""',
-        'use-syslog: no',
-        'do-daemonize: no',
-      ],
-      ...['num-threads: 1', 'do-ip6: no', 'module-config: "iterator"', 'access-control: 198.18.0.0/15 allow'],
+      'module-config: "iterator"',
+      'access-control: 198.18.0.0/15 allow',
       `root-hints: "${rootHints}"`,
       `outgoing-interface: ${resolver}`,
-      'local-zone: "18.198.in-addr.arpa." nodefault',
-    ]
-      .map((line) => ` ${line}\n`)
-      .join('')}remote-control:\n control-enable: no\n`,
+    ]),
   );
   node.start(['unbound', '-d', '-c', '/etc/lab/unbound-tls.conf'], 'unbound-tls');
 }

@@ -4,7 +4,7 @@ import { makeTree, owners, servers, types, type Tree, type TreeZone } from '../g
 import { startOe } from '../guest/oe.ts';
 import { until } from '../guest/process.ts';
 import type { Scenario, Stage } from '../guest/scenario.ts';
-import type { Lab } from '../guest/topology.ts';
+import { unboundFile, type Lab } from '../guest/topology.ts';
 
 /** Validating resolvers of two makes, and one that does not judge, for `oe` to forward to. */
 const [unbound, bind, forwarder] = ['198.18.0.71', '198.18.0.72', '198.18.0.73'];
@@ -164,24 +164,15 @@ async function startResolvers(lab: Lab, tree: Tree): Promise<void> {
   ] as const) {
     lab.dns.write(
       `/etc/lab/unbound-${address}.conf`,
-      `server:\n${[
+      unboundFile([
         `interface: ${address}`,
         `outgoing-interface: ${address}`,
-        ...[
-          'username: ""',
-          'chroot: ""',
-          'directory: "/tmp"',
-          'pidfile: ""',
-          'use-syslog: no',
-          'do-daemonize: no',
-        ],
-        ...['num-threads: 1', 'do-ip6: no', 'access-control: 198.18.0.0/15 allow', 'ede: yes'],
+        'access-control: 198.18.0.0/15 allow',
+        'ede: yes',
         `module-config: "${modules}"`,
         'root-hints: "/etc/lab/verdicts.hints"',
         ...(modules.startsWith('validator') ? ['trust-anchor-file: "/etc/lab/verdicts.ds"'] : []),
-      ]
-        .map((line) => ` ${line}\n`)
-        .join('')}remote-control:\n control-enable: no\n`,
+      ]),
     );
     lab.dns.start(['unbound', '-d', '-c', `/etc/lab/unbound-${address}.conf`], `unbound-${address}`);
   }
