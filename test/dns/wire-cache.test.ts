@@ -138,6 +138,42 @@ test('what was stored first goes first, and memory stays what it was', () => {
   expect(still).toEqual(queries.slice(-large.size));
 });
 
+test('what was pushed out is not found again, whatever octets lie in its place now', () => {
+  const keep: Keep = { seconds: 1_000, agedMs: undefined };
+  const asked = (text: string): Uint8Array =>
+    query({ questions: [{ name: name(text), type: Type.A, class: 1 }] });
+  // Its question has 20 octets, so that of as many shifts of copies in a row one stands where it stood.
+  const victim = asked('victim.example');
+  const question = victim.subarray(12);
+  expect(question).toHaveLength(20);
+  for (let shift = 0; shift < question.length; shift++) {
+    const cache = new WireCache({ limitOctets: 60_000, entries: 64, octets: 1 << 18, seed: 3 });
+    cache.put(asked('first.example'), respond(asked('first.example'), 1), keep, 0);
+    cache.put(victim, respond(victim, 1), keep, 0);
+    expect(ask(cache, victim, 1)).toBeDefined();
+    for (const [i, text] of ['a', 'b', 'c', 'd', 'e'].entries()) {
+      const other = asked(`${text}.example`);
+      // The last one lies where the first two were, and is full of the victim's question.
+      const copies = concatOctets(new Uint8Array(shift), ...Array.from({ length: 2_500 }, () => question));
+      const owner = name(`${text}.example`);
+      const answer = {
+        owner,
+        type: 999,
+        class: 1,
+        ttl: 300,
+        rdata: i === 4 ? copies : new Uint8Array(59_900),
+      };
+      const response = queryMessage({
+        response: true,
+        questions: [{ name: owner, type: Type.A, class: 1 }],
+        answer: [answer],
+      });
+      cache.put(other, encodeMessage(response), keep, 0);
+    }
+    expect(ask(cache, victim, 1)).toBeUndefined();
+  }
+});
+
 test('a newer answer takes the place of the older, and after clear() there is none', () => {
   const cache = new WireCache({ limitOctets, seed: 1 });
   const octets = query({});
