@@ -121,8 +121,14 @@ export class Finders {
   }
 
   get deadline(): Deadline | undefined {
-    const finders = [...this.#finders()].map((f) => f.deadline);
-    return earliest([this.#asks.deadline, this.#lastResort.deadline, ...finders]);
+    const all = [
+      this.#asks.deadline,
+      this.#lastResort.deadline,
+      this.#upstreams.deadline,
+      this.#recursion.deadline,
+    ];
+    for (const { deadline } of this.#forwards.values()) all.push(deadline);
+    return earliest(all);
   }
 
   /** Asks `question` on behalf of `payer`, of `avoided` last or not at all where there are others. */

@@ -217,9 +217,12 @@ export class Resolver {
 
   get deadline(): Deadline | undefined {
     let first: Instant | undefined;
+    // They stand in the order in which they began, and have the same time: what is due of later ones is due later.
     for (const { giveUpAt, staleAt, waiters } of this.#jobs.values()) {
-      const at = staleAt !== undefined && waiters.size > 0 && staleAt < giveUpAt ? staleAt : giveUpAt;
-      if (first === undefined || at < first) first = at;
+      first ??= giveUpAt;
+      if (staleAt === undefined || waiters.size === 0) continue;
+      if (staleAt < first) first = staleAt;
+      break;
     }
     const lookups = first === undefined ? undefined : { at: first, why: 'end of a lookup' };
     const [pausedAt] = this.#paused.values();
@@ -441,6 +444,8 @@ export class Resolver {
 
   #goOn(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     this.#walk(job, now, wall, effects);
+    // Nothing is here yet that could be judged.
+    if (job.at !== undefined && job.items.length === 0) return;
     const chain = new Chain({
       anchors: this.#trust.anchors,
       exemption: (name) => this.#trust.exemption(name, wall),

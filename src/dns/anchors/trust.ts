@@ -147,6 +147,7 @@ export class Trust {
 
   /** Negative trust anchors that have ended since the last time. */
   #ended(now: Instant, wall: WallSeconds): NameKey[] {
+    if (!this.#options.negative?.length) return [];
     const last = this.#tickedAt ?? wall;
     this.#tickedAt = wall;
     const ends = (this.#options.negative ?? []).map((n) => ({ name: n.name, until: n.until ?? Infinity }));
