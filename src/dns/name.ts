@@ -53,7 +53,14 @@ export function nameOf(text: string): NameKey | undefined {
  */
 export function nameText(name: NameKey): string {
   if (name === rootName) return '.';
-  return labelsOf(name).map(labelText).join('.');
+  let text = '';
+  for (let at = 0; ;) {
+    const length = name.charCodeAt(at);
+    if (!(length > 0)) return text;
+    if (at > 0) text += '.';
+    text += labelText(name.slice(at + 1, at + 1 + length));
+    at += 1 + length;
+  }
 }
 
 /** `name` is `ancestor` or lies below it. */
@@ -251,6 +258,13 @@ function lowerAscii(text: string): string {
 }
 
 function labelText(label: string): string {
+  return commonLabel.test(label) ? label : escapedLabel(label);
+}
+
+/** Such a label is written as it is, as nearly all are. */
+const commonLabel = /^[\w-]+$/;
+
+function escapedLabel(label: string): string {
   return label.replaceAll(/[^!-~]|[.\\"();@$]/g, (c) => {
     const code = c.charCodeAt(0);
     return code > 0x20 && code < 0x7f ? `\\${c}` : `\\${String(code).padStart(3, '0')}`;

@@ -1,3 +1,7 @@
+/** Octets of a buffer that is used again by the next writer: to get one costs more than most messages that are written. */
+const commonCapacity = 1024;
+let spare: Uint8Array | undefined;
+
 /** A growing buffer of octets. Big-endian; the `le` forms are little-endian. */
 export class Writer {
   #octets: Uint8Array;
@@ -5,7 +9,10 @@ export class Writer {
   #length = 0;
 
   constructor(capacity = 512) {
-    this.#octets = new Uint8Array(capacity);
+    if (capacity <= commonCapacity) {
+      this.#octets = spare ?? new Uint8Array(commonCapacity);
+      spare = undefined;
+    } else this.#octets = new Uint8Array(capacity);
     this.#view = new DataView(this.#octets.buffer);
   }
 
@@ -98,9 +105,14 @@ export class Writer {
     return this.#octets.subarray(0, this.#length);
   }
 
-  /** What was written, as a copy of its own. */
+  /** What was written, as a copy of its own. Nothing can be written any more. */
   finish(): Uint8Array {
-    return this.#octets.slice(0, this.#length);
+    const octets = this.#octets;
+    const written = octets.slice(0, this.#length);
+    if (octets.length === commonCapacity) spare = octets;
+    this.#octets = nothing;
+    this.#length = 0;
+    return written;
   }
 
   #patchable(at: number, count: number): void {
@@ -120,6 +132,8 @@ export class Writer {
     return start;
   }
 }
+
+const nothing = new Uint8Array();
 
 /** The octets that `write` writes. */
 export function encoded(write: (w: Writer) => void, capacity?: number): Uint8Array {
