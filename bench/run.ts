@@ -2,6 +2,7 @@
 import { dns } from './dns.ts';
 import { hostile } from './hostile.ts';
 import { latency } from './latency.ts';
+import { steps } from './steps.ts';
 
 const measurements: Readonly<
   Record<string, { readonly what: string; readonly run: (options: readonly string[]) => Promise<number> }>
@@ -11,12 +12,16 @@ const measurements: Readonly<
     run: dns,
   },
   hostile: {
-    what: 'what zones and messages cost that were made to cost: the longest single step (a minute)',
+    what: 'what zones and replies cost that were made to cost: oe and unbound (under 3 minutes)',
     run: hostile,
   },
   latency: {
     what: 'from query to protected answer: oe and libreswan in the lab (about 7 minutes)',
     run: latency,
+  },
+  steps: {
+    what: 'the longest single step of the resolver for zones and messages that were made to cost (a minute)',
+    run: steps,
   },
 };
 
