@@ -69,6 +69,24 @@ describe.each([
     expect(queries.length).toBe(2);
   });
 
+  test('forget() is heard also where no more answers find room', async () => {
+    const queries: Uint8Array[] = [];
+    const replies: Reply[] = [];
+    const answer = answering(keep, queries);
+    const { endpoint, front } = await open(make, ['127.0.0.1'], (octets, reply) => {
+      replies.push(reply);
+      answer(octets, reply);
+    });
+    const one = client(endpoint);
+    for (let i = 0; i < 2; i++) await one.ask(query('www.example'));
+    expect(queries.length).toBe(1);
+    const little = new Uint8Array(12);
+    for (let i = 0; i < 50_000; i++) replies[0]?.(little);
+    front.forget();
+    const other = client(endpoint);
+    expect(marks(await other.ask(query('www.example')))).toEqual(['www.example', 2]);
+  });
+
   test('hundreds at once are all answered, those that are known and those that are not', async () => {
     const { endpoint } = await open(make, ['127.0.0.1'], answering(keep));
     const one = client(endpoint);

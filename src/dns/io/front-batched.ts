@@ -116,7 +116,7 @@ export class BatchedFront implements DatagramFront {
 
   forget(): void {
     this.#rescue?.forget();
-    this.#write(MessageKind.forget, undefined);
+    Atomics.add(this.#shared, Shared.forgets, 1);
   }
 
   async close(): Promise<void> {

@@ -26,6 +26,8 @@ export const Shared = {
   told: 1,
   /** 1: the thread is to end. */
   stop: 2,
+  /** How often all kept answers had to be forgotten; in no ring, since that could be full. */
+  forgets: 3,
   /** From here on the counters, in the order of `frontCounters`. */
   counters: 4,
   words: 16,
@@ -37,8 +39,6 @@ export const MessageKind = {
   query: 1,
   /** To the thread: the query if the answer may be kept, and the answer. */
   answer: 2,
-  /** To the thread: no kept answer holds any longer. */
-  forget: 3,
   /** To the thread: the host's own addresses, each with its length before it. */
   locals: 4,
 } as const;

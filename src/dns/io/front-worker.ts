@@ -30,6 +30,8 @@ class FrontThread {
   readonly #poll: Poll;
   readonly #head = new Uint8Array(headOctets);
   #now = 0;
+  /** How many it has heard of. */
+  #forgets = 0;
 
   constructor(data: ThreadData) {
     this.#sockets = data.sockets;
@@ -45,6 +47,12 @@ class FrontThread {
     while (Atomics.load(this.#shared, Shared.stop) === 0) {
       this.#now = performance.now();
       this.#sendAnswers();
+      const forgets = Atomics.load(this.#shared, Shared.forgets);
+      if (forgets !== this.#forgets) {
+        this.#forgets = forgets;
+        this.#sendAnswers(); // Those that were written before are forgotten as well.
+        this.#cache.clear();
+      }
       let taken = 0;
       for (const [i, socket] of this.#sockets.entries()) taken += this.#serve(i, socket);
       if (taken > 0) continue;
@@ -128,9 +136,6 @@ class FrontThread {
           this.#takeAnswer(socket, message);
           break;
         }
-        case MessageKind.forget:
-          this.#cache.clear();
-          break;
         case MessageKind.locals:
           this.#guard.locals = addressesIn(message.subarray(headOctets));
           break;
