@@ -43,11 +43,6 @@ export function isLoopback({ family, octets }: IpAddress): boolean {
   return family === 4 ? octets[0] === 127 : octets.every((o, i) => o === (i === 15 ? 1 : 0));
 }
 
-/** An address that holds on one link alone: 169.254.0.0/16 or fe80::/10. */
-export function isLinkLocal({ family, octets: [a = 0, b = 0] }: IpAddress): boolean {
-  return family === 4 ? a === 169 && b === 254 : a === 0xfe && (b & 0xc0) === 0x80;
-}
-
 /** `192.0.2.1:500` or `[2001:db8::1]:500`. */
 export function formatEndpoint(endpoint: Endpoint): string {
   const text = formatAddress(endpoint.address);

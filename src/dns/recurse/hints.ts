@@ -1,4 +1,5 @@
-import { addressOf, isLinkLocal, parseAddress, type IpAddress } from '../../net/address.ts';
+import { addressOf, parseAddress, type IpAddress } from '../../net/address.ts';
+import { isLocalOnly } from '../../net/scope.ts';
 import { nameOf, rootName, type NameKey } from '../name.ts';
 
 /** A name server and where it is. */
@@ -117,12 +118,12 @@ export function serverAddress(rdata: Uint8Array): IpAddress | undefined {
   return address && !isNowhere(address) ? address : undefined;
 }
 
-/** Unspecified, loopback, link-local, multicast and reserved addresses: that would ask ourselves, or everybody. */
+/** This host and its link, multicast and reserved addresses: that would ask ourselves, or everybody. */
 function isNowhere(address: IpAddress): boolean {
   const { family, octets } = address;
   const [first = 0] = octets;
-  if (isLinkLocal(address)) return true;
-  if (family === 4) return first === 0 || first === 127 || first >= 224;
+  if (isLocalOnly(address)) return true;
+  if (family === 4) return first >= 224;
   return first === 0xff || octets.subarray(0, 12).every((o) => o === 0);
 }
 

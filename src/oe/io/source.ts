@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import { openUdpSocket } from '../../net/io/libc.ts';
-import { formatAddress, isLinkLocal, parseAddress, sameAddress, type IpAddress } from '../../net/address.ts';
+import { formatAddress, parseAddress, sameAddress, type IpAddress } from '../../net/address.ts';
 
 /** The address from which the kernel would send to `peer`, or undefined where there is no route. Nothing is sent. */
 export function sourceFor(peer: IpAddress): Promise<IpAddress | undefined> {
@@ -38,16 +38,16 @@ export function localAddresses(): IpAddress[] {
   for (const addresses of Object.values(networkInterfaces())) {
     for (const { address, internal } of addresses ?? []) {
       const parsed = internal ? undefined : parseAddress(withoutZone(address));
-      if (
-        !parsed ||
-        (parsed.family === 6 && isLinkLocal(parsed)) ||
-        found.some((f) => sameAddress(f, parsed))
-      )
-        continue;
+      if (!parsed || isLinkLocal(parsed) || found.some((f) => sameAddress(f, parsed))) continue;
       found.push(parsed);
     }
   }
   return found;
+}
+
+function isLinkLocal(address: IpAddress): boolean {
+  const [a = 0, b = 0] = address.octets;
+  return address.family === 6 && a === 0xfe && (b & 0xc0) === 0x80;
 }
 
 function withoutZone(text: string): string {
