@@ -6,6 +6,7 @@ import { serverAt } from '../../src/dns/recurse/delegations.ts';
 import { recursionDefaults } from '../../src/dns/recurse/limits.ts';
 import { Rcode, Type } from '../../src/dns/types.ts';
 import { addressOf, type IpAddress } from '../../src/net/address.ts';
+import { limitSettings, limitsOf, type LimitKey } from '../../src/oe/limits.ts';
 import {
   a,
   addressesOf,
@@ -616,6 +617,28 @@ test('with 30 % of all replies lost, names are found', () => {
   const it = new Iteration(internet(yes));
   it.internet.loss = 0.3;
   for (let i = 0; i < 100; i++) expect(outcomeOf(it.find(`n${i}.evil.org`))).toMatch(/^A /);
+});
+
+test('limits that were set reach the iteration', () => {
+  const servers = Array.from({ length: 10 }, (_, i) => `ns${i}.victim.org`);
+  const asked = (key?: LimitKey): number => {
+    const dead = internet(yes, (q) =>
+      nameText(q.name).endsWith('victim.org')
+        ? referral(
+            servers.map((s) => ns('victim.org', s)),
+            servers.map((s, i) => a(s, `203.0.113.${i + 1}`)),
+          )
+        : undefined,
+    );
+    const limits = key && { limits: limitsOf({ [key]: limitSettings[key].least }) };
+    // Nobody refuses there at once for want of anything but a reply.
+    servers.forEach((_, i) => dead.at(`203.0.113.${i + 1}`, () => ({ rcode: Rcode.SERVFAIL })));
+    new Recursing(dead, { anchors: [], ...limits }).ask('www.victim.org');
+    return new Set(dead.seen.map((s) => s.server).filter((s) => s.startsWith('203.'))).size;
+  };
+  expect(asked()).toBe(10);
+  expect(asked('server-questions-per-name')).toBe(6);
+  expect(asked('name-servers-per-zone')).toBe(2);
 });
 
 test('after nine seconds the exchange ends', () => {
