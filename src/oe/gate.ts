@@ -4,7 +4,7 @@ import { nameText, type NameKey } from '../dns/name.ts';
 import type { Resolution } from '../dns/resolver.ts';
 import type { RRset } from '../dns/rrset.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../dns/types.ts';
-import { formatAddress, type IpAddress } from '../net/address.ts';
+import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { earliest, later, type Deadline, type Instant } from '../time.ts';
 import { addressesAtOnce, addressStates, type AddressState } from './address-states.ts';
 import { addressesIn, hasAddresses, keyTtl, ordered } from './addresses.ts';
@@ -535,6 +535,7 @@ export class Gate {
       lookup.verdict = { state: 'clear', reason };
     }
     const everything = [...order, ...last].map((s) => s.address);
+    const open = last.find((s) => !this.#isBlocked(s.address, plan));
     this.#release(lookup, at, {
       kind: 'answer',
       resolution: ordered(resolution, everything),
@@ -547,10 +548,17 @@ export class Gate {
               order.map((s) => s.address),
               true,
             ),
+      ...(open && { onlyReduced: open.kind === 'refused' ? open.reason : overdueReason(open.address) }),
       ...(plan.finding === undefined || plan.keys.length === 0
         ? {}
         : { ttlLimit: lookup.verdict.state === 'encrypted' ? protectedTtl(lookup) : retrySeconds }),
     });
+  }
+
+  /** The kernel lets nothing pass to the address in the clear: by a rule for its prefix, or for a name's sake. */
+  #isBlocked(address: IpAddress, plan: Plan): boolean {
+    const { rule } = plan.addresses.find((a) => sameAddress(a.address, address))?.decision ?? {};
+    return rule?.match.kind === 'prefix' || this.#peers.find(address)?.block === 'stands';
   }
 
   /** Nothing in it to protect: goes as it came. */

@@ -253,6 +253,21 @@ test('under private a block that the kernel refuses ends in SERVFAIL though an S
   expect(stage.result(waiter)).toMatchObject({ rcode: 2 });
 });
 
+test('an address that a rule forbids and nothing blocks reaches nobody, not even who checks signatures', () => {
+  const stage = new Stage({ policy: policyWith([[host, 'private']]) });
+  stage.blockAtOnce = false;
+  const waiter = stage.ask(host);
+  stage.answer(host, Type.A, secure(addressSet(host, there, '198.18.2.11')));
+  stage.answer(host, Type.IPSECKEY, secure(keySet(host, [key(1)])));
+  stage.block(there, 'stands');
+  stage.block('198.18.2.11', 'refused');
+  stage.settle();
+  stage.established(childTo(there, proved));
+  stage.pass(4_000);
+  expect(stage.result(waiter)).toEqual([there]);
+  expect(stage.outcomes.get(waiter)).toMatchObject({ onlyReduced: { why: expect.any(String) as string } });
+});
+
 test('THREATS A.9: a key that is insecure, bogus or not to be had is never given to IKE', () => {
   const answers = {
     insecure: insecure('example.org', keySet(host, [key(1)])),
