@@ -98,9 +98,10 @@ function readMessage(r: Reader): Message {
   const [questionCount, answerCount, authorityCount, additionalCount] = [r.u16(), r.u16(), r.u16(), r.u16()];
   const count = questionCount + answerCount + authorityCount + additionalCount;
   if (count > maxRecords) r.fail(`${count} records`);
-  const questions = Array.from({ length: questionCount }, () => readQuestion(r));
-  const answer = Array.from({ length: answerCount }, () => readRecord(r));
-  const authority = Array.from({ length: authorityCount }, () => readRecord(r));
+  const questions: Question[] = [];
+  for (let i = 0; i < questionCount; i++) questions.push(readQuestion(r));
+  const answer = readRecords(r, answerCount);
+  const authority = readRecords(r, authorityCount);
   const additional: ResourceRecord[] = [];
   let opt: { readonly edns: Edns; readonly rcodeHigh: number } | undefined;
   for (let i = 0; i < additionalCount; i++) {
@@ -148,15 +149,19 @@ function readRecordHead(r: Reader): RecordHead {
   return { owner: readName(r), type: r.u16(), class: r.u16(), ttl: r.u32() };
 }
 
-function readRecord(r: Reader): ResourceRecord {
-  const head = readRecordHead(r);
-  if (head.type === Type.OPT) r.fail('an OPT record outside the additional section');
-  return withRdata(r, head);
+function readRecords(r: Reader, count: number): ResourceRecord[] {
+  const records: ResourceRecord[] = [];
+  for (let i = 0; i < count; i++) {
+    const head = readRecordHead(r);
+    if (head.type === Type.OPT) r.fail('an OPT record outside the additional section');
+    records.push(withRdata(r, head));
+  }
+  return records;
 }
 
 function withRdata(r: Reader, head: RecordHead): ResourceRecord {
-  const rdata = readRdata(r, head.type);
-  return { ...head, ttl: head.ttl > 0x7fff_ffff ? 0 : head.ttl, rdata };
+  const { owner, type, class: class_, ttl } = head;
+  return { owner, type, class: class_, ttl: ttl > 0x7fff_ffff ? 0 : ttl, rdata: readRdata(r, type) };
 }
 
 function readOpt(r: Reader, head: RecordHead): { readonly edns: Edns; readonly rcodeHigh: number } {
@@ -244,13 +249,13 @@ export function rrsetsOf(records: readonly ResourceRecord[]): RRset[] {
     let set = find(record, record.type);
     if (set === undefined) {
       const { owner, type, class: class_, ttl } = record;
-      set = { owner, type, class: class_, ttl, rdatas: new Map(), signatures: new Map() };
+      set = { owner, type, class: class_, ttl, rdatas: new OnceEach(), signatures: new OnceEach() };
       sets.push(set);
       const ofOwner = byOwner.get(owner) ?? new Map<number, GrowingSet>();
       byOwner.set(owner, ofOwner.set(class_ * 0x1_0000 + type, set));
     }
     set.ttl = Math.min(set.ttl, record.ttl);
-    set.rdatas.set(record.rdata.toHex(), record.rdata);
+    set.rdatas.add(record.rdata);
   };
   for (const record of records) if (record.type !== Type.RRSIG) add(record);
   for (const record of records) {
@@ -258,21 +263,39 @@ export function rrsetsOf(records: readonly ResourceRecord[]): RRset[] {
     const covered = ((record.rdata[0] ?? 0) << 8) | (record.rdata[1] ?? 0);
     const set = covered === Type.RRSIG ? undefined : find(record, covered);
     if (set === undefined) add(record);
-    else set.signatures.set(record.rdata.toHex(), record.rdata);
+    else set.signatures.add(record.rdata);
   }
-  return sets.map((set) => ({
-    ...set,
-    rdatas: [...set.rdatas.values()],
-    signatures: [...set.signatures.values()],
+  return sets.map(({ owner, type, class: class_, ttl, rdatas, signatures }) => ({
+    owner,
+    type,
+    class: class_,
+    ttl,
+    rdatas: rdatas.all,
+    signatures: signatures.all,
   }));
 }
 
-/** RDATA by its hexadecimal text, which takes doubles out. */
+/** RDATA without doubles; most often it is one alone, which is not compared with anything. */
+class OnceEach {
+  readonly all: Uint8Array[] = [];
+  #seen: Set<string> | undefined;
+
+  add(rdata: Uint8Array): void {
+    if (this.all.length > 0) {
+      this.#seen ??= new Set(this.all.map((r) => r.toHex()));
+      const text = rdata.toHex();
+      if (this.#seen.has(text)) return;
+      this.#seen.add(text);
+    }
+    this.all.push(rdata);
+  }
+}
+
 interface GrowingSet {
   readonly owner: NameKey;
   readonly type: number;
   readonly class: number;
   ttl: number;
-  readonly rdatas: Map<string, Uint8Array>;
-  readonly signatures: Map<string, Uint8Array>;
+  readonly rdatas: OnceEach;
+  readonly signatures: OnceEach;
 }
