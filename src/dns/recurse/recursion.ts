@@ -1,20 +1,29 @@
 import type { Random } from '../../random.ts';
 import { later, type Deadline, type Instant } from '../../time.ts';
-import { decoded } from '../../wire/reader.ts';
 import type { Answered, Reply } from '../dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome } from '../finder.ts';
 import type { Message, Question } from '../message.ts';
-import { isBelow, nameText, parentOf, readPlainName, rootName, type NameKey } from '../name.ts';
+import { nameText, parentOf, rootName, type NameKey } from '../name.ts';
 import { isOwn, type Own } from '../own.ts';
 import { serverKey } from '../servers.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../types.ts';
-import { Delegations, serverAt, trim, type Delegation, type NameServer, type Stub } from './delegations.ts';
-import { serverAddress, type Hint } from './hints.ts';
+import { Delegations, type Delegation, type Stub } from './delegations.ts';
+import type { Hint } from './hints.ts';
 import { Quota, type RecursionLimits } from './limits.ts';
 import { nextName, type QnameMinimisation } from './minimise.ts';
-import { addressesIn, responseOf, ttlOf } from './response.ts';
+import { responseOf, rootServersIn, ttlOf } from './response.ts';
 import { Selection, type Candidate } from './selection.ts';
-import { failure, sentence, type Live, type Query, type Result, type Target, type Walk } from './walk.ts';
+import { Targets } from './targets.ts';
+import {
+  dependsOn,
+  failure,
+  sentence,
+  type Live,
+  type Query,
+  type Result,
+  type Target,
+  type Walk,
+} from './walk.ts';
 
 /** What a {@link Recursion} is made from. */
 export interface RecursionOptions {
@@ -31,13 +40,9 @@ export interface RecursionOptions {
 const exchangeMs = 9000;
 /** Questions on their way at once. */
 const maxLive = 4000;
-/** Name servers whose addresses are remembered. */
-const maxTargets = 4096;
 /** Times that one server is asked for one question: so often where it is the only one, less where there are more. */
 const triesInAll = 6;
 const notAgain = 99;
-/** Seconds for which addresses of a name server are kept at least, at most, and where there are none, or no way. */
-const [shortestSeconds, longestSeconds, missingSeconds, failedSeconds] = [10, 86_400, 60, 10];
 /** Milliseconds between attempts at priming. */
 const primingRestMs = 60_000;
 /** Sentences of one exchange that are kept. */
@@ -58,7 +63,7 @@ export class Recursion implements Finder {
   #own: Own | undefined;
   readonly #live = new Set<Live>();
   readonly #queries = new Map<string, Query>();
-  readonly #targets = new Map<NameKey, Target>();
+  readonly #targets: Targets;
   readonly #asked = new Map<Asked, Query>();
   /** Queries that may be able to go on. */
   readonly #ready = new Set<Query>();
@@ -82,6 +87,7 @@ export class Recursion implements Finder {
     this.#limits = options.limits;
     this.#minimisation = options.qnameMinimisation;
     this.#delegations = new Delegations(options.hints, options.stubs ?? []);
+    this.#targets = new Targets(options.limits);
     this.#own = options.own;
     this.#selection = new Selection(door, options.random);
   }
@@ -147,7 +153,9 @@ export class Recursion implements Finder {
     const others = this.#candidates(delegation, now).filter(
       (c) => this.#selection.origin(c) !== exchange.from,
     );
-    return others.length > 0 || delegation.servers.some((s) => this.#isLookable(s.name, delegation, now));
+    return (
+      others.length > 0 || delegation.servers.some((s) => this.#targets.isLookable(s.name, delegation, now))
+    );
   }
 
   abandon(exchange: Exchange, effects: EffectSink): void {
@@ -181,9 +189,7 @@ export class Recursion implements Finder {
   /** Forgets zone cuts at `name`, and with `subtree` all below it. */
   forget(name: NameKey, subtree: boolean): void {
     this.#delegations.forget(name, subtree);
-    for (const [at, target] of this.#targets)
-      if ((at === name || (subtree && isBelow(at, name))) && target.walks.size === 0)
-        this.#targets.delete(at);
+    this.#targets.forget(name, subtree);
   }
 
   #quota(payer: object | undefined): Quota {
@@ -286,7 +292,7 @@ export class Recursion implements Finder {
         why: undefined,
       };
       this.#queries.set(key, query);
-    } else if (typeof whose === 'object' && 'walks' in whose && this.#dependsOn(query, whose)) {
+    } else if (typeof whose === 'object' && 'walks' in whose && dependsOn(query, whose)) {
       this.#finish(walk, { kind: 'failure', why: this.#circle(delegation.zone), heard: false }, now);
       return;
     }
@@ -353,12 +359,11 @@ export class Recursion implements Finder {
   }
 
   #named({ servers }: Delegation, now: Instant): Candidate[] {
-    const found = servers.flatMap(({ name, addresses }): Candidate[] => {
-      const target = name === undefined ? undefined : this.#targets.get(name);
-      // RFC 2181 §5.4.1: what the name's own zone says comes before glue.
-      const own = target && now < target.until && target.addresses.length > 0 ? target.addresses : addresses;
-      return own.map((server) => ({ name, server, key: serverKey(server) }));
-    });
+    const found = servers.flatMap((server) =>
+      this.#targets
+        .addressesOf(server, now)
+        .map((at): Candidate => ({ name: server.name, server: at, key: serverKey(at) })),
+    );
     return [...new Map(found.map((c) => [c.key, c])).values()];
   }
 
@@ -398,12 +403,12 @@ export class Recursion implements Finder {
     if (payer.depth >= this.#limits.depth) return 'none';
     for (const { name } of delegation.servers) {
       if (query.waiting.size >= atOnce) break;
-      if (name === undefined || query.lookedUp.has(name) || !this.#isLookable(name, delegation, now))
-        continue;
+      if (name === undefined || query.lookedUp.has(name)) continue;
+      if (!this.#targets.isLookable(name, delegation, now)) continue;
       const known = this.#targets.get(name);
       if (known && known.walks.size > 0) {
         query.lookedUp.add(name);
-        if ([...known.walks].some((w) => w.query && this.#dependsOn(w.query, query))) {
+        if ([...known.walks].some((w) => w.query && dependsOn(w.query, query))) {
           query.why = this.#circle(delegation.zone);
           continue;
         }
@@ -421,13 +426,6 @@ export class Recursion implements Finder {
     return query.waiting.size > 0 || (query.lookedUp.size > 0 && this.#choice(query, now)) ? 'waits' : 'none';
   }
 
-  /** The addresses of a name in the zone itself can only come as glue. */
-  #isLookable(name: NameKey | undefined, { zone }: Delegation, now: Instant): name is NameKey {
-    if (name === undefined || isBelow(name, zone)) return false;
-    const known = this.#targets.get(name);
-    return !known || known.walks.size > 0 || now >= known.until;
-  }
-
   #await(query: Query, target: Target): void {
     query.waiting.add(target);
     target.queries.add(query);
@@ -435,34 +433,12 @@ export class Recursion implements Finder {
 
   #target(name: NameKey, query: Query, payer: Walk, now: Instant): void {
     this.#counters.serverNamesLookedUp++;
-    const target: Target = {
-      name,
-      walks: new Set(),
-      queries: new Set(),
-      addresses: [],
-      until: now,
-      failed: false,
-    };
-    this.#targets.delete(name);
-    this.#targets.set(name, target);
-    trim(this.#targets, maxTargets);
+    const target = this.#targets.add(name, now);
     this.#await(query, target);
     const types = [Type.A, Type.AAAA];
     for (const type of types.filter((t) => !this.#selection.isPointless(t === Type.A ? 4 : 6, now))) {
       this.#walk({ name, type, class: Class.IN }, target, payer.quota, payer.depth + 1, undefined, now);
     }
-  }
-
-  /** Whether `query` can only go on when `goal` does. */
-  #dependsOn(query: Query, goal: Query | Target, seen = new Set<Query>()): boolean {
-    if (query === goal) return true;
-    if (seen.has(query)) return false;
-    seen.add(query);
-    for (const target of query.waiting) {
-      if (target === goal) return true;
-      for (const walk of target.walks) if (walk.query && this.#dependsOn(walk.query, goal, seen)) return true;
-    }
-    return false;
   }
 
   #outcome(query: Query, candidate: Candidate, plain: boolean, outcome: Outcome, now: Instant): void {
@@ -609,8 +585,7 @@ export class Recursion implements Finder {
       this.#isPriming = false;
       if (reply && result.kind === 'response') this.#primed(reply, result.message, now);
     } else if ('walks' in whose) {
-      whose.walks.delete(walk);
-      this.#targetHeard(whose, walk, reply, now);
+      if (this.#targets.learn(whose, walk, reply, now)) this.#settled(whose);
     } else if (this.#live.has(whose)) {
       whose.delegation = walk.delegation;
       if (reply && result.kind === 'response') this.#reply(whose, reply, result.from);
@@ -620,38 +595,14 @@ export class Recursion implements Finder {
 
   /** The root's own word replaces the hints (RFC 8109 §3.3). Addresses that it leaves out stay as they are. */
   #primed(reply: Answered, message: Message, now: Instant): void {
-    const set = reply.answer.find((s) => s.type === Type.NS && s.owner === rootName);
-    if (!set || !message.authoritative) return;
-    const servers = set.rdatas.slice(0, this.#limits.serversPerDelegation).flatMap((rdata): NameServer[] => {
-      const name = decoded(rdata, readPlainName);
-      if (!name.ok) return [];
-      const told = addressesIn(message.additional, name.value, rootName, this.#limits);
-      const addresses = told.length > 0 ? told : this.#delegations.hinted(name.value);
-      return addresses.length === 0 ? [] : [{ name: name.value, addresses }];
-    });
-    if (servers.length === 0) return;
+    const found = rootServersIn(reply, message, this.#limits, (name) => this.#delegations.hinted(name));
+    if (!found) return;
     const by = this.#delegations.closest(rootName, now);
-    this.#delegations.add(rootName, servers, set.ttl, by, 'answer', now);
+    this.#delegations.add(rootName, found.servers, found.ttl, by, 'answer', now);
   }
 
-  #targetHeard(target: Target, walk: Walk, reply: Answered | undefined, now: Instant): void {
-    const { type } = walk.question;
-    // RFC 2181 §10.3: the name of a server is no alias.
-    const set = reply?.answer.find((s) => s.owner === target.name && s.type === type);
-    const addresses = (set?.rdatas ?? [])
-      .map(serverAddress)
-      .filter((a) => a !== undefined)
-      .slice(0, this.#limits.addressesPerServer)
-      .map(serverAt);
-    if (!reply) target.failed = true;
-    if (set && addresses.length > 0) {
-      const end = later(now, Math.min(longestSeconds, Math.max(shortestSeconds, set.ttl)) * 1000);
-      target.until = target.addresses.length > 0 && target.until < end ? target.until : end;
-      target.addresses = [...target.addresses, ...addresses];
-    } else if (target.walks.size === 0 && target.addresses.length === 0) {
-      walk.quota.missedTarget();
-      target.until = later(now, (target.failed ? failedSeconds : missingSeconds) * 1000);
-    } else return;
+  /** Those who wait for a target go on. */
+  #settled(target: Target): void {
     for (const query of target.queries) {
       query.waiting.delete(target);
       if (target.addresses.length === 0) query.why ??= `${nameText(target.name)} has no address`;
@@ -682,7 +633,7 @@ export class Recursion implements Finder {
     for (const target of query.waiting) {
       target.queries.delete(query);
       if (target.queries.size > 0 || !effects) continue;
-      this.#targets.delete(target.name);
+      this.#targets.drop(target);
       for (const walk of target.walks) this.#leave(walk, effects);
     }
     query.waiting.clear();

@@ -156,8 +156,27 @@ function serversOf(
   return [...glued, ...others].slice(0, limits.serversPerDelegation);
 }
 
+/** The root's servers by the root's own word (RFC 8109 §3.3), with addresses by `hinted` where it leaves them out. */
+export function rootServersIn(
+  reply: Answered,
+  message: Message,
+  limits: RecursionLimits,
+  hinted: (name: NameKey) => NameServer['addresses'],
+): { readonly servers: readonly NameServer[]; readonly ttl: number } | undefined {
+  const set = reply.answer.find((s) => s.type === Type.NS && s.owner === rootName);
+  if (!set || !message.authoritative) return undefined;
+  const servers = set.rdatas.slice(0, limits.serversPerDelegation).flatMap((rdata): NameServer[] => {
+    const name = decoded(rdata, readPlainName);
+    if (!name.ok) return [];
+    const told = addressesIn(message.additional, name.value, rootName, limits);
+    const addresses = told.length > 0 ? told : hinted(name.value);
+    return addresses.length === 0 ? [] : [{ name: name.value, addresses }];
+  });
+  return servers.length === 0 ? undefined : { servers, ttl: set.ttl };
+}
+
 /** The addresses that `records` have of a server's name, if that lies in `zone`. */
-export function addressesIn(
+function addressesIn(
   records: readonly ResourceRecord[],
   name: NameKey,
   zone: NameKey,

@@ -83,6 +83,18 @@ export type Result =
     }
   | { readonly kind: 'failure'; readonly why: string; readonly heard: boolean };
 
+/** Whether `query` can only go on when `goal` does. */
+export function dependsOn(query: Query, goal: Query | Target, seen = new Set<Query>()): boolean {
+  if (query === goal) return true;
+  if (seen.has(query)) return false;
+  seen.add(query);
+  for (const target of query.waiting) {
+    if (target === goal) return true;
+    for (const walk of target.walks) if (walk.query && dependsOn(walk.query, goal, seen)) return true;
+  }
+  return false;
+}
+
 /** What became of a question to a server, for the story of an exchange. */
 export function sentence(response: Response, message: Message): string {
   switch (response.kind) {
