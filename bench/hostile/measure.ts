@@ -52,9 +52,7 @@ process.stdout.write(options.includes('--json') ? `${JSON.stringify(asObject(), 
 async function measureAll(one: Measured, recurses: boolean): Promise<void> {
   const wanted = attacks.filter((a) => (a.recurses ?? false) === recurses && (only ?? a.id) === a.id);
   if (wanted.length === 0) return;
-  process.stderr.write(
-    `${Math.round(performance.now())} ${one.name}${recurses ? ', from the root' : ''} …\n`,
-  );
+  process.stderr.write(`${one.name}${recurses ? ', from the root' : ''} …\n`);
   const ahead = isAhead ? ['chrt', '-r', '1'] : [];
   const daemon = startPinned(daemonCore, [...ahead, ...one.command(recurses)]);
   const [client, other] = [await Client.open(one.port), await Client.open(one.port)];
