@@ -7,7 +7,6 @@ import type { TrustAnchor } from '../../src/dns/anchors.ts';
 import { canonicalRdatas } from '../../src/dns/canonical.ts';
 import { Algorithm, Digest } from '../../src/dns/dnssec/algorithms.ts';
 import { toBase32Hex } from '../../src/dns/dnssec/base32.ts';
-import { writeTypeBitmap } from '../../src/dns/dnssec/bitmap.ts';
 import { dsDigest, nsec3Hash } from '../../src/dns/dnssec/crypto.ts';
 import { ownerLabels, signedOctets } from '../../src/dns/dnssec/signature.ts';
 import {
@@ -38,6 +37,7 @@ import { compareOctets, concatOctets, fromLatin1, toLatin1 } from '../../src/wir
 import { readPlainName } from '../../src/dns/name.ts';
 import { decoded } from '../../src/wire/reader.ts';
 import { encoded } from '../../src/wire/writer.ts';
+import { writeTypeBitmap } from './bitmap.ts';
 import { dsRdata, signingKey, type SigningKey } from './signing.ts';
 
 /** The date on which worlds are signed, a day after the signatures begin and a month before they end. */

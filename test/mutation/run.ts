@@ -23,9 +23,11 @@ const unitTests = ['chain', 'denial', 'positive', 'dnssec-vectors', 'limits', 'r
 
 const args = process.argv.slice(2);
 const words = args.filter((a) => !a.startsWith('--'));
-const files = readdirSync(new URL(directory, root))
-  .filter((name) => words.length === 0 || words.some((w) => name.includes(w)))
-  .map((name) => directory + name);
+const names = readdirSync(new URL(directory, root));
+// In the order of the words: whoever stops a run has those that came first.
+const files = [
+  ...new Set(words.length === 0 ? names : words.flatMap((w) => names.filter((n) => n.includes(w)))),
+].map((name) => directory + name);
 const again = args.find((a) => a.startsWith('--again='))?.slice('--again='.length);
 const earlier = again === undefined ? undefined : readFileSync(again, 'utf8');
 const mutants = files

@@ -8,6 +8,7 @@ import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import { parentPort } from 'node:worker_threads';
 import { readScenes, type Scene } from '../dns/scenario/text.ts';
 import type * as Player from '../dns/scenario/player.ts';
+import type * as Vectors from './vectors.ts';
 import { mutated, type Mutant } from './mutants.ts';
 
 const port = parentPort;
@@ -22,7 +23,9 @@ function isUnderTest(url: string): boolean {
   return (
     path.startsWith('src/dns/') ||
     path.startsWith('test/dns/forwarding') ||
-    path.startsWith('test/dns/internet')
+    path.startsWith('test/dns/internet') ||
+    path.startsWith('test/dns/vectors') ||
+    path.startsWith('test/mutation/vectors')
   );
 }
 
@@ -73,9 +76,12 @@ async function judge(id: number): Promise<string | undefined> {
   if (mutant && reached === undefined) reached = await reach();
   let player: typeof Player;
   try {
+    const vectors = (await import(`./vectors.ts?mutant=${id}`)) as typeof Vectors;
+    const wrong = vectors.wrongVector();
+    if (wrong !== undefined) return `vectors: ${wrong}`;
     player = await load(id);
   } catch (error) {
-    return `it cannot be loaded: ${(error as Error).message}`;
+    return `it throws: ${(error as Error).message}`;
   }
   const candidates = mutant && reached ? scenes.filter((scene) => reached?.(scene, mutant)) : [...scenes];
   for (const scene of candidates) {

@@ -1,5 +1,4 @@
 import type { Reader } from '../../wire/reader.ts';
-import type { Writer } from '../../wire/writer.ts';
 
 /** A set of types; that of a hostile record is not unfolded, which would take longer than to check its signature. */
 export interface TypeSet extends Iterable<number> {
@@ -31,21 +30,4 @@ export function readTypeBitmap(r: Reader): TypeSet {
       }
     },
   };
-}
-
-/** Writes the bitmaps; the inverse of {@link readTypeBitmap}. */
-export function writeTypeBitmap(w: Writer, types: Iterable<number>): void {
-  const windows = new Map<number, Uint8Array>();
-  for (const type of [...types].sort((a, b) => a - b)) {
-    const window = type >> 8;
-    const bits = windows.get(window) ?? new Uint8Array(32);
-    bits[(type & 0xff) >> 3] = (bits[(type & 0xff) >> 3] ?? 0) | (0x80 >> (type & 7));
-    windows.set(window, bits);
-  }
-  for (const [window, bits] of windows) {
-    const length = bits.findLastIndex((octet) => octet !== 0) + 1;
-    w.u8(window);
-    w.u8(length);
-    w.octets(bits.subarray(0, length));
-  }
 }

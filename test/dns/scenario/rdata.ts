@@ -1,9 +1,9 @@
 /** RDATA from the words of a zone file, for the types that scenes are written with. */
-import { writeTypeBitmap } from '../../../src/dns/dnssec/bitmap.ts';
 import { fromBase32Hex } from '../../../src/dns/dnssec/base32.ts';
 import { Type, typeOf } from '../../../src/dns/types.ts';
 import { concatOctets, fromBase64, fromHex } from '../../../src/wire/octets.ts';
 import { encoded, type Writer } from '../../../src/wire/writer.ts';
+import { writeTypeBitmap } from '../bitmap.ts';
 import { address, ipseckey, txt, wire } from '../zone.ts';
 
 /** The octets of `words` as RDATA of `type`; `\# 4 C0000201` (RFC 3597 §5) is for any type. Throws SyntaxError. */
