@@ -615,7 +615,8 @@ export class Resolver {
 
   /** After bogus data the question, and whatever else is to blame, goes once to another upstream (RFC 4035 §4.7). */
   #retry(job: Job, state: Bogus, now: Instant): boolean {
-    if (job.retried || job.isRefresh) return false;
+    // For a refresh that nobody waits for there will be other occasions.
+    if (job.retried || (job.isRefresh && job.waiters.size === 0)) return false;
     const blamed = state.culprits.map((question) => job.exchanges.get(keyOf(question)));
     const culprit = blamed.find((e) => e?.from !== undefined) ?? this.#answersOf(job)[0];
     if (!culprit?.from || !this.#finders.hasOther(culprit, now)) return false;

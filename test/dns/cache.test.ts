@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { canonicalRdatas } from '../../src/dns/canonical.ts';
+import { decodeMessage } from '../../src/dns/message.ts';
 import { nameOf } from '../../src/dns/name.ts';
 import type { Resolution } from '../../src/dns/resolution.ts';
 import { Rcode, Type } from '../../src/dns/types.ts';
+import { Forwarding } from './forwarding.ts';
 import { before, exampleWorld } from './scenes.ts';
 import { address, ipseckey, SignedWorld, wire } from './zone.ts';
 
@@ -120,6 +122,33 @@ test('where asking again fails, what is there stays until its time is over', () 
   net.wait(400);
   expect(net.ask('www.example.org').verdict.status).toBe('bogus');
 });
+
+test('who waits for what is being asked again gets another try after bogus data, as anybody does', () => {
+  const [good, bad] = [exampleWorld(), exampleWorld()];
+  let isBad = false;
+  const net = new Forwarding(
+    good.anchors(),
+    (octets, transport) => (isBad && asksForAddress(octets) ? bad : good).answer(octets, transport),
+    good,
+  );
+  for (let i = 0; i < 3; i++) net.ask('www.example.org');
+  net.wait(3599.5);
+  bad.spoil('www.example.org', Type.A, { flipped: true });
+  isBad = true;
+  net.delayMs = (text) => (text === 'A www.example.org' ? 700 : 20);
+  net.questions();
+  net.start('www.example.org');
+  net.wait(0.6);
+  expect(net.questions()).toContain('A www.example.org');
+  const id = net.start('www.example.org');
+  net.run();
+  expect(net.resolved.get(id)?.resolution.verdict.status).toBe('secure');
+});
+
+function asksForAddress(octets: Uint8Array): boolean {
+  const query = decodeMessage(octets);
+  return query.ok && query.value.questions[0]?.type === Type.A;
+}
 
 test('keys of a zone in use are proved again before they lapse, against what is above them', () => {
   for (const isSpoiled of [false, true]) {
