@@ -22,6 +22,8 @@ import {
   refusedBase32,
   refusedBitmaps,
   refusedKeys,
+  shortest,
+  usedKeys,
   zoneKey,
 } from './vectors.ts';
 import { key, wire } from './zone.ts';
@@ -126,6 +128,16 @@ test('a signer whose name is compressed is refused (RFC 4034 §3.1.7)', () => {
 test.each(refusedKeys)('a key that is %s is not used', (_, algorithm, publicKey) => {
   const dnskey = decodeDnskey(dnskeyRdata(257, algorithm, fromBase64(publicKey)));
   expect(dnskey.ok && importKey(dnskey.value)).toBeUndefined();
+});
+
+test.each(usedKeys)('a key that is %s is used', (_, algorithm, publicKey) => {
+  const dnskey = decodeDnskey(dnskeyRdata(257, algorithm, fromBase64(publicKey)));
+  expect(dnskey.ok && importKey(dnskey.value)).toBeDefined();
+});
+
+test.each(shortest)('$refused ends too early, $read does not ($decode.name)', ({ decode, refused, read }) => {
+  expect(decode(fromHex(refused)).ok).toBe(false);
+  expect(decode(fromHex(read)).ok).toBe(true);
 });
 
 test('THREATS B: of keys with one tag 4 are tried, and 32 signatures that are wrong end a lookup (KeyTrap)', () => {

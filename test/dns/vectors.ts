@@ -1,7 +1,7 @@
 /** What the RFCs give as examples, octet for octet, and what is refused: nothing of it is made by the source. */
 import { importKey } from '../../src/dns/dnssec/crypto.ts';
 import { Budget } from '../../src/dns/dnssec/budget.ts';
-import { decodeDnskey } from '../../src/dns/dnssec/rdata.ts';
+import { decodeDnskey, decodeDs, decodeNsec3, decodeRrsig } from '../../src/dns/dnssec/rdata.ts';
 import { checkSignatures, type SignatureCheck, type ZoneKey } from '../../src/dns/dnssec/signature.ts';
 import { octetsOfName } from '../../src/dns/name.ts';
 import { Class, Type } from '../../src/dns/types.ts';
@@ -116,6 +116,23 @@ export const examples: readonly Example[] = [
     inception: 1_438_207_200,
     expiration: 1_440_021_600,
     signature: 'zXQ0bkYgQTEFyfLyi9QoiY6D8ZdYo4wyUhVioYZXFdT410QPRITQSqJSnzQoSm5poJ7gD7AQR0O7KuI5k2pcBg==',
+  },
+  {
+    rfc: 'RFC 8080 §6.2 as corrected by erratum 4935, Ed448',
+    zone: 'example.com',
+    owner: 'example.com',
+    type: Type.MX,
+    rdata: mx,
+    flags: 257,
+    algorithm: 16,
+    labels: 2,
+    publicKey: '3kgROaDjrh0H2iuixWBrc8g2EpBBLCdGzHmn+G2MpTPhpj/OiBVHHSfPodx1FYYUcJKm1MDpJtIA',
+    tag: 9713,
+    inception: 1_438_207_200,
+    expiration: 1_440_021_600,
+    signature:
+      '3cPAHkmlnxcDHMyg7vFC34l0blBhuG1qpwLmjInI8w1CMB29FkEAIJUA0amxWndkmnBZ6SKiwZSAxGILn/NBtOXft0+Gj7FSvOKxE/07' +
+      '+4RQvE581N3Aj/JtIyaiYVdnYtyMWbSNyGEY2213WKsJlwEA',
   },
 ];
 
@@ -237,6 +254,45 @@ export const refusedKeys = [
     5,
     'AwEAAdHoNTOW+et86KuJOWRDp1pndvwb6Y83nSVXXyLA3DLroROUkN6X0O6pnWnjJQujX/AyhqFDxj13tOnD9u/1kTg7cV6rklMrZDtJCQ5PCl/D7QNPsgVsMu1J2Q8gpMpztNFLpPBz1bWXjDtaR7ZQBlZ3PFY12ZTSncorffcGmhOL',
   ],
+  ['RSA of 1023 bits', 8, toB64(rsa('010001', 128, 0x7f))],
+  ['RSA of 4097 bits', 8, toB64(rsa('010001', 513, 0x01))],
+  ['RSA with an even exponent', 8, toB64(rsa('010000', 128, 0xff))],
+  [
+    'RSA with an exponent of nothing',
+    8,
+    toB64(concatOctets(fromHex('000000'), new Uint8Array(128).fill(0xff))),
+  ],
+  [
+    'P-256 with a zero too many',
+    13,
+    toB64(concatOctets(fromBase64(p256).subarray(0, 32), fromHex('00'), fromBase64(p256).subarray(32))),
+  ],
+] as const;
+
+/** What RSA keys may be: as short and as long as they come, with either length of the exponent (RFC 3110 §2). */
+export const usedKeys = [
+  ['RSA of 1024 bits', 8, toB64(rsa('010001', 128, 0x80))],
+  ['RSA of 4096 bits', 10, toB64(rsa('010001', 512, 0xff))],
+  ['RSA with an exponent of 3', 8, toB64(rsa('03', 128, 0xff))],
+  ['RSA with an exponent of 8 octets', 8, toB64(rsa('8000000000000001', 128, 0xff))],
+  [
+    'RSA with the long form of the length',
+    8,
+    toB64(concatOctets(fromHex('000003'), rsa('010001', 128, 0xff).subarray(1))),
+  ],
+  [
+    'RSA with an exponent of 259 octets, most of them zero',
+    8,
+    toB64(concatOctets(fromHex('000103'), new Uint8Array(256), rsa('010001', 128, 0xff).subarray(1))),
+  ],
+] as const;
+
+/** Key, DS, RRSIG and NSEC3 that end too early, and the shortest that are read. */
+export const shortest = [
+  { decode: decodeDnskey, refused: '01010308', read: '0101030800' },
+  { decode: decodeDs, refused: '00010802', read: '0001080200' },
+  { decode: decodeRrsig, refused: `${'00'.repeat(18)}00`, read: `${'00'.repeat(18)}0000` },
+  { decode: decodeNsec3, refused: '01000000' + '0000', read: '01000000' + '000100' },
 ] as const;
 
 /** The key of an example as a zone has it. */
@@ -281,4 +337,11 @@ export function check(
 
 function toB64(octets: Uint8Array): string {
   return octets.toBase64();
+}
+
+/** RSA with that exponent, and a modulus of so many octets. */
+function rsa(exponent: string, octets: number, first: number): Uint8Array {
+  const modulus = new Uint8Array(octets).fill(0xff).with(0, first);
+  const e = fromHex(exponent);
+  return concatOctets(Uint8Array.of(e.length), e, modulus);
 }

@@ -17,6 +17,8 @@ import {
   refusedBase32,
   refusedBitmaps,
   refusedKeys,
+  shortest,
+  usedKeys,
 } from '../dns/vectors.ts';
 import { key } from '../dns/zone.ts';
 
@@ -56,5 +58,12 @@ export function wrongVector(): string | undefined {
     const dnskey = decodeDnskey(dnskeyRdata(257, algorithm, fromBase64(publicKey)));
     if (!dnskey.ok || importKey(dnskey.value)) return what;
   }
+  for (const [what, algorithm, publicKey] of usedKeys) {
+    const dnskey = decodeDnskey(dnskeyRdata(257, algorithm, fromBase64(publicKey)));
+    if (!dnskey.ok || !importKey(dnskey.value)) return what;
+  }
+  for (const { decode, refused, read } of shortest)
+    if (decode(fromHex(refused)).ok || !decode(fromHex(read)).ok) return `${decode.name} of ${refused}`;
+  if (dsDigest(3, key('example.com'), fromHex('00'))) return 'digest 3';
   return undefined;
 }
