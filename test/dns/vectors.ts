@@ -256,6 +256,7 @@ export const refusedKeys = [
   ],
   ['RSA of 1023 bits', 8, toB64(rsa('010001', 128, 0x7f))],
   ['RSA of 4097 bits', 8, toB64(rsa('010001', 513, 0x01))],
+  ['RSA whose modulus is even in its last octet alone', 8, toB64(rsa('010001', 128, 0xff).with(-1, 0xfe))],
   ['RSA with an even exponent', 8, toB64(rsa('010000', 128, 0xff))],
   [
     'RSA with an exponent of nothing',

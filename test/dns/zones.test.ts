@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Zones, type ZoneEntry } from '../../src/dns/dnssec/zones.ts';
+import { Zones, ZonesWithout, type ZoneEntry } from '../../src/dns/dnssec/zones.ts';
 import { instant, wallSeconds } from '../../src/time.ts';
 import { key } from './zone.ts';
 
@@ -44,4 +44,25 @@ test('what is known of a zone is forgotten alone, or with all below it', () => {
   expect(known()).toEqual([false, false, false, true]);
   expect(zones.clear()).toBe(1);
   expect(known()).toEqual([false, false, false, false]);
+});
+
+test('a zone that is proved anew is not known beside its old proof, which stays; all others are', () => {
+  const zones = new Zones();
+  const [above, hidden, below] = [key('org'), key('example.org'), key('www.example.org')];
+  for (const name of [above, hidden, below]) zones.set({ ...entry(), name });
+  const without = new ZonesWithout(zones, hidden);
+  expect(without.get(hidden, begin, wall)).toBeUndefined();
+  expect(without.get(above, begin, wall)).toMatchObject({ name: above });
+  expect(without.closest(hidden, begin, wall)).toMatchObject({ name: above });
+  expect(without.closest(below, begin, wall)).toMatchObject({ name: below });
+  without.set({ ...entry(), name: hidden, sentence: 'anew' });
+  expect(without.found).toMatchObject({ sentence: 'anew' });
+  expect(without.get(hidden, begin, wall)).toMatchObject({ sentence: 'anew' });
+  expect(zones.get(hidden, begin, wall)).toMatchObject({ sentence: 'example.org' });
+  without.set({ ...entry(), name: below, sentence: 'other' });
+  expect(zones.get(below, begin, wall)).toMatchObject({ sentence: 'other' });
+  without.delete(hidden);
+  without.delete(below);
+  expect(zones.get(hidden, begin, wall)).toBeDefined();
+  expect(zones.get(below, begin, wall)).toBeUndefined();
 });
