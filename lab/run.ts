@@ -25,7 +25,7 @@ const { values, positionals } = parseArgs({
     report: { type: 'string' },
     exec: { type: 'string' },
     out: { type: 'string' },
-    timeout: { type: 'string', default: '1500' },
+    timeout: { type: 'string', default: '2400' },
   },
 });
 
