@@ -8,6 +8,7 @@ import { octetsOfName } from './name.ts';
 import {
   clientCookieOctets,
   expectsCookie,
+  learnCaseLapse,
   learnCookieLapse,
   learnRoundTrip,
   Servers,
@@ -44,7 +45,7 @@ interface Transaction extends Asked {
   /** Sent once more because of BADCOOKIE. */
   hasNewCookie: boolean;
   /** Why it went over to TCP. */
-  doubt: 'case' | 'cookie' | undefined;
+  doubt: 'case' | 'question' | 'cookie' | undefined;
 }
 
 /** Octets of a UDP reply that fit any path without fragments (RFC 9715 §3). */
@@ -187,7 +188,13 @@ export class Asks implements AskDoor {
     effects: EffectSink,
   ): Heard | undefined {
     const { state } = asked;
-    if (message.questions.length > 0 && !sameCase(octets, asked)) {
+    if (message.questions.length === 0) {
+      // Nothing came back of what a forger would have had to guess.
+      if (state.keepsCase) {
+        this.#overTcp(asked, 'question', now, effects);
+        return undefined;
+      }
+    } else if (!sameCase(octets, asked)) {
       // Either a guess, or a server that writes the question anew: TCP tells which.
       this.#counters.caseLost++;
       this.#overTcp(asked, 'case', now, effects);
@@ -235,7 +242,7 @@ export class Asks implements AskDoor {
     // The handshake is in it, so it tells nothing about UDP.
     if (server.transport === 'udp') state.silences = 0;
     else learnRoundTrip(state, tookMs);
-    if (doubt === 'case') state.keepsCase = false;
+    if (doubt === 'case') learnCaseLapse(state, now);
     if (doubt === 'cookie') learnCookieLapse(state);
     this.#drop(asked, effects, keepMsIn(message));
     if (message.truncated) {
@@ -258,16 +265,18 @@ export class Asks implements AskDoor {
   }
 
   /**
-   * A server that changes the case of letters and does not take TCP is asked over UDP in small letters: the port and
-   * the id remain.
+   * A server that changes the case of letters, or leaves the question out, and does not take TCP is asked over UDP in
+   * small letters: the port and the id remain.
    */
   #withoutTcp(asked: Transaction, now: Instant, effects: EffectSink): boolean {
     const { state, server } = asked;
-    const isOnlyForCase = asked.doubt === 'case' || (!state.keepsCase && asked.doubt === undefined);
+    const { doubt } = asked;
+    const isOnlyForCase =
+      doubt === 'case' || doubt === 'question' || (!state.keepsCase && doubt === undefined);
     if (server.transport !== 'udp' || asked.transport !== 'tcp' || !isOnlyForCase) return false;
     if (!state.takesTcp) return false;
     state.takesTcp = false;
-    state.keepsCase = false;
+    learnCaseLapse(state, now);
     asked.transport = 'udp';
     this.#again(asked, now, effects);
     return true;

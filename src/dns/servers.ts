@@ -21,6 +21,8 @@ export interface ServerState {
   keepsCase: boolean;
   /** It answers over TCP, as far as is known. */
   takesTcp: boolean;
+  /** When the last two are to be found out anew. */
+  caseAgainAt: Instant;
 }
 
 /** Servers that are remembered: those asked last. */
@@ -31,6 +33,8 @@ const cookieMs = 3_600_000;
 export const clientCookieOctets = 8;
 /** Replies without a cookie, each found true over TCP, after which no cookie is expected any longer. */
 const maxCookieLapses = 3;
+/** How long a server that changes the case of letters is asked without it, ms: it may be another one by then. */
+const caseLapseMs = 3_600_000;
 
 /** Milliseconds to wait for the reply of a server that is not known yet, and the bounds of what is learned. */
 const [firstWaitMs, shortestWaitMs, longestWaitMs] = [400, 150, 1500];
@@ -54,8 +58,10 @@ export class Servers {
   of(server: Server, now: Instant): ServerState {
     const key = serverKey(server);
     let state = this.#all.get(key);
-    if (state) this.#all.delete(key);
-    else {
+    if (state) {
+      this.#all.delete(key);
+      if (!state.keepsCase && now >= state.caseAgainAt) state.keepsCase = state.takesTcp = true;
+    } else {
       state = {
         rttMs: undefined,
         deviationMs: 0,
@@ -66,6 +72,7 @@ export class Servers {
         cookieLapses: 0,
         keepsCase: true,
         takesTcp: true,
+        caseAgainAt: now,
       };
     }
     this.#all.set(key, state);
@@ -120,6 +127,12 @@ export function learnRoundTrip(state: ServerState, tookMs: number): void {
 export function learnCookieLapse(state: ServerState): void {
   state.cookieLapses++;
   if (state.cookieLapses >= maxCookieLapses) state.serverCookie = undefined;
+}
+
+/** The question came back in other letters, and not from a forger. */
+export function learnCaseLapse(state: ServerState, now: Instant): void {
+  state.keepsCase = false;
+  state.caseAgainAt = later(now, caseLapseMs);
 }
 
 /** Whether a reply without a cookie would be a surprise. */

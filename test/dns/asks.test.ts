@@ -86,6 +86,53 @@ test('a forged reply in the wrong case makes no server one that changes it', () 
   expect(line.transport).toBe('udp');
 });
 
+test('a server that changes the case is asked in a random case again after an hour', () => {
+  const line = new Line(server('udp'));
+  line.start();
+  line.answer({}, { keepCase: false });
+  line.fail('nothing listens there');
+  line.answer({}, { keepCase: false });
+  line.pass(3_590_000);
+  line.start();
+  expect([line.transport, line.questionText()]).toEqual(['udp', name.toLowerCase()]);
+  line.answer({}, { keepCase: false });
+  line.pass(20_000);
+  line.start();
+  expect(line.questionText()).not.toBe(name.toLowerCase());
+  // It does still, and whether it takes TCP is found out anew as well.
+  line.answer({}, { keepCase: false });
+  expect(line.transport).toBe('tcp');
+});
+
+test.each([Rcode.FORMERR, Rcode.NOTIMP])(
+  'a reply with rcode %i and without the question proves nothing of its letters: TCP tells',
+  (rcode) => {
+    const line = new Line(server('udp'));
+    line.start();
+    const refusal = { rcode, questions: [], answer: [] };
+    line.answer(refusal, { keepCase: false });
+    expect(line.exchange?.reply).toBeUndefined();
+    expect(line.transport).toBe('tcp');
+    line.answer();
+    expect(line.exchange?.reply).toMatchObject({ kind: 'message' });
+    // Nothing is known against the server for that.
+    line.start();
+    expect(line.transport).toBe('udp');
+    expect(line.questionText()).not.toBe(name.toLowerCase());
+  },
+);
+
+test('a server that leaves out the question and takes no TCP is believed', () => {
+  const line = new Line(server('udp'));
+  line.start();
+  const refusal = { rcode: Rcode.FORMERR, questions: [], answer: [] };
+  line.answer(refusal, { keepCase: false });
+  line.fail('nothing listens there');
+  expect([line.transport, line.exchange?.reply]).toEqual(['udp', undefined]);
+  line.answer(refusal, { keepCase: false });
+  expect(line.exchange?.reply).toMatchObject({ kind: 'failure' });
+});
+
 test('each server gets a client cookie of its own, and its own cookie back (RFC 7873 §5.1, §5.3)', () => {
   const line = new Line(server('udp'));
   line.start();
