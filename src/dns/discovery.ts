@@ -3,6 +3,7 @@ import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import type { Server } from './finder.ts';
 import type { Message, Question } from './message.ts';
 import { nameOf, rootName } from './name.ts';
+import { serverAddress } from './recurse/hints.ts';
 import { decodeSvcb, isUsable, SvcParam, type Svcb } from './svcb.ts';
 import { Class, Type } from './types.ts';
 
@@ -50,7 +51,8 @@ export function designated(resolver: Server, reply: Message): Server | undefined
 
 function serverOf(service: Svcb, resolver: Server, reply: Message): Server | undefined {
   const own = resolver.endpoint.address;
-  const address = nearest(addressesOf(service, reply), own);
+  const allowed = addressesOf(service, reply).filter((a) => mayStandAt(a, own));
+  const address = nearest(allowed, own);
   if (!address) return undefined;
   const isOpportunistic = (isPrivateUse(own) || isLocalOnly(own)) && sameAddress(address, own);
   const proof = isOpportunistic ? {} : { authName: formatAddress(own) };
@@ -68,6 +70,16 @@ function addressesOf({ target, ipv4hint, ipv6hint }: Svcb, reply: Message): IpAd
     .filter((r) => r.owner === target && (r.type === Type.A || r.type === Type.AAAA))
     .flatMap((r) => addressOf(r.rdata) ?? []);
   return [...ipv4hint, ...ipv6hint, ...besides].slice(0, maxAddresses);
+}
+
+/**
+ * A resolver may offer itself where it stands; elsewhere only in the internet, or in a private network if it is in one:
+ * nobody outside is to have us knock at doors in here, though no certificate there would be taken.
+ */
+function mayStandAt(address: IpAddress, own: IpAddress): boolean {
+  if (sameAddress(address, own)) return true;
+  if (serverAddress(address.octets) === undefined) return false;
+  return !isPrivateUse(address) || isPrivateUse(own) || isLocalOnly(own);
 }
 
 /** The resolver's own address where that is among them, else one of its family: the way there is known to exist. */

@@ -304,12 +304,33 @@ test('a resolver at a private address is encrypted to without a proof where it s
   expect(net.askedFor('A x.wild.example.org')).toEqual(['tls://192.168.0.1:853']);
 });
 
+test.each(['10.9.9.9', '192.0.2.9'])(
+  'a resolver in a private network may offer %s, with a proof of its own address (RFC 9462 §4.2)',
+  (elsewhere) => {
+    const way = `tls://${elsewhere}:853#192.168.0.1`;
+    const offering = offer({ ipv4hint: [server(elsewhere).endpoint.address] });
+    const net = network({ '192.168.0.1:53': offering, [way]: answers }, ['192.168.0.1'], { discovers: true });
+    net.ask('www.example.org');
+    net.ask('deep.empty.example.org');
+    net.wait(1);
+    net.askedFor('');
+    net.ask('x.wild.example.org');
+    expect(net.askedFor('A x.wild.example.org')).toEqual([way]);
+  },
+);
+
 test.each<[string, Partial<Svcb>]>([
   ['an alias', { priority: 0 }],
   ['HTTP/3 alone', { alpn: ['h3'], dohpath: '/q{?dns}' }],
   ['HTTPS without a path', { alpn: ['h2'] }],
   ['something that one must know', { mandatory: [700], others: new Map([[700, new Uint8Array(1)]]) }],
   ['no address', { ipv4hint: [] }],
+  ...['127.0.0.1', '169.254.1.1', '10.1.2.3', '192.168.0.1', '100.64.0.1', '224.0.0.1'].map(
+    (inside): [string, Partial<Svcb>] => [
+      `${inside}, by a resolver of the internet,`,
+      { ipv4hint: [server(inside).endpoint.address] },
+    ],
+  ),
 ])('an offer of %s is none', (_, params) => {
   const net = network({ [udp]: offer(params), [tcp]: answers }, ['192.0.2.1'], { discovers: true });
   net.ask('www.example.org');
