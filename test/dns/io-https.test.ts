@@ -7,6 +7,8 @@ import {
 } from 'node:http2';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
+import { TlsTrust } from '../../src/dns/io/tls-trust.ts';
+import { HttpsCarrier } from '../../src/dns/io/upstream-https.ts';
 import type { UpstreamOptions } from '../../src/dns/io/upstream.ts';
 import { certificate, type Identity } from './certificate.ts';
 import { asker, pause, query, replyTo, server, until, type Asker } from './upstreams.ts';
@@ -362,6 +364,26 @@ test('asks that are released while the connection is made are not sent, and othe
   await until(() => replies.length === 1);
   expect(replies).toEqual([[2, replyTo(query(2))]]);
   expect(requests).toHaveLength(1);
+});
+
+test('where the module for HTTPS cannot be loaded, or not be used, each ask fails with the reason', async () => {
+  const failures: (readonly [number, string])[] = [];
+  const events = {
+    reply: () => undefined,
+    failed: (ask: number, why: string) => failures.push([ask, why]),
+  };
+  const load = (): Promise<never> => Promise.reject(new Error('no such module'));
+  const carrier = new HttpsCarrier(events, new TlsTrust([]), {}, load);
+  for (const ask of [1, 2]) carrier.ask({ kind: 'ask', ask, server: server('https', 1), octets: query(ask) });
+  carrier.release(2);
+  await until(() => failures.length > 0);
+  await pause(5);
+  expect(failures).toEqual([[1, '127.0.0.1:1 cannot be asked over HTTPS: no such module']]);
+  carrier.close();
+
+  const { outcome } = open();
+  const nameless = server('https', 1, { authName: 'no name' });
+  expect(await outcome(3, nameless)).toContain('127.0.0.1:1 cannot be asked over HTTPS: ');
 });
 
 function answer(stream: ServerHttp2Stream, body: Uint8Array): void {

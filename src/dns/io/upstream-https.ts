@@ -37,13 +37,19 @@ export class HttpsCarrier implements Carrier {
   readonly #events: UpstreamEvents;
   readonly #trust: TlsTrust;
   readonly #limits: HttpsLimits;
+  readonly #load: () => Promise<typeof Undici>;
   readonly #asked = new Map<number, HttpServer>();
   readonly #servers = new Map<string, HttpServer>();
   readonly #retired = new Set<HttpServer>();
   /** 0.1 s and 20 MB that a host without such a server does not spend. */
   #undici: Promise<typeof Undici> | undefined;
 
-  constructor(events: UpstreamEvents, trust: TlsTrust, limits: Partial<HttpsLimits> = {}) {
+  constructor(
+    events: UpstreamEvents,
+    trust: TlsTrust,
+    limits: Partial<HttpsLimits> = {},
+    load = (): Promise<typeof Undici> => import('undici'),
+  ) {
     // Later than undici's own call: it asserts that nobody asks while it tells of a failure.
     this.#events = {
       reply: (ask, octets) => {
@@ -59,11 +65,12 @@ export class HttpsCarrier implements Carrier {
     };
     this.#trust = trust;
     this.#limits = { ...defaultHttpsLimits, ...limits };
+    this.#load = load;
   }
 
   /** Loads what asking wants, so that no question waits for it. */
   async prepare(): Promise<void> {
-    await (this.#undici ??= import('undici'));
+    await (this.#undici ??= this.#load());
   }
 
   ask(ask: Ask): void {
@@ -81,7 +88,7 @@ export class HttpsCarrier implements Carrier {
         });
         return;
       }
-      this.#undici ??= import('undici');
+      this.#undici ??= this.#load();
       server = new HttpServer(ask.server, this.#trust, this.#limits, this.#undici, this.#events);
       this.#servers.set(key, server);
     }
@@ -189,11 +196,19 @@ class HttpServer {
       this.#send(this.#client, open);
       return;
     }
-    void this.#undici.then((undici) => {
-      if (this.#open.get(ask.ask) !== open) return;
-      this.#client ??= this.#connected(undici);
-      this.#send(this.#client, open);
-    });
+    const isWanted = (): boolean => this.#open.get(ask.ask) === open;
+    this.#undici
+      .then((undici) => {
+        if (!isWanted()) return;
+        this.#client ??= this.#connected(undici);
+        this.#send(this.#client, open);
+      })
+      .catch((error: unknown) => {
+        if (!isWanted()) return;
+        this.#open.delete(ask.ask);
+        const who = formatEndpoint(this.#server.endpoint);
+        this.#events.failed(ask.ask, `${who} cannot be asked over HTTPS: ${messageOf(error)}`);
+      });
   }
 
   release(ask: number): void {
