@@ -8,7 +8,6 @@ import { SavedReplies } from './cache/saved.ts';
 import { Paused, Turn } from './dnssec/budget.ts';
 import { Chain, type Reply } from './dnssec/chain.ts';
 import { judge, worst, type Link } from './dnssec/validate.ts';
-import { ipv4onlyName } from './dns64.ts';
 import { Zones, ZonesWithout, type Bogus, type Indeterminate, type ZoneEntry } from './dnssec/zones.ts';
 import type { Exchange, FinderEffect, Origin } from './finder.ts';
 import { Finders, type FindersOptions, type Routes } from './finders.ts';
@@ -99,8 +98,6 @@ export interface ResolverOptions extends FindersOptions {
 const waitersEach = 4;
 /** The deepest zone cut that is guessed before anything is known: `example.co.uk`. */
 const guessedLabels = 3;
-/** What is made up for each network anew, to tell the prefix of its translator (RFC 7050 §3). */
-const ofTheNetwork: Flush = { name: ipv4onlyName };
 /** What of the cache's memory the file may take. */
 const keptShare = 1 / 8;
 
@@ -187,7 +184,7 @@ export class Resolver {
         break;
       case 'moved':
         this.#finders.moved(now, effects, input.own);
-        this.#flush(ofTheNetwork);
+        this.#leaveNetwork();
         break;
       case 'flush':
         effects.push({ kind: 'flushed', request: input.request, entries: this.#flush(input.what) });
@@ -800,7 +797,7 @@ export class Resolver {
   /** What is said of `name` does not depend on the network that this host is in, as far as is known. */
   #isEverywhere(name: NameKey): boolean {
     const zone = this.#finders.zoneOf(name);
-    return name !== ofTheNetwork.name && (zone === undefined || zone === rootName);
+    return zone === undefined || zone === rootName;
   }
 
   /** Names that are asked elsewhere than before may be others there. */
@@ -808,13 +805,22 @@ export class Resolver {
     const before = this.#finders.zoneNames;
     this.#finders.use(routes, now, effects);
     const after = this.#finders.zoneNames;
-    this.#flush(ofTheNetwork);
+    this.#leaveNetwork();
     for (const zone of new Set([...before, ...after])) {
       if (before.includes(zone) && after.includes(zone)) continue;
       this.#flush({ name: zone, tree: true });
       for (let at = parentOf(zone); at !== undefined && at !== rootName; at = parentOf(at))
         this.#zones.forget(at, false);
     }
+  }
+
+  /**
+   * What no signature proves is the word of somebody in the network, and may be another's in the next: addresses of
+   * unsigned names, and what is made up of ipv4only.arpa to tell of a translator (RFC 7050 §3).
+   */
+  #leaveNetwork(): void {
+    this.#generation++;
+    this.#counters.flushed += this.#cache.forgetUnproved();
   }
 
   #flush({ name, type, tree = false }: Flush): number {

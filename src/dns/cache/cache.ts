@@ -219,6 +219,19 @@ export class Cache {
     return dropped;
   }
 
+  /** Drops all that no signature proves, failures too; how many entries that were. */
+  forgetUnproved(): number {
+    let dropped = 0;
+    this.#missed.clear();
+    for (const [key, entry] of this.#entries.entries()) {
+      entry.failed = undefined;
+      if (entry.kept?.link.state.status === 'secure') continue;
+      this.#entries.delete(key);
+      if (ownerOf(key)[1] !== anyType) dropped++;
+    }
+    return dropped;
+  }
+
   clear(): number {
     const dropped = this.#entries.size + this.#denials.size;
     this.#entries.clear();
@@ -226,14 +239,17 @@ export class Cache {
     return dropped;
   }
 
-  /** What is worth keeping over a restart: links that live on, with the seconds for which they were kept already. */
+  /**
+   * What is worth keeping over a restart: links that live on, with the seconds for which they were kept already. What
+   * nobody has proved is not, since the next run may begin in another network.
+   */
   *fresh(
     now: Instant,
     wall: WallSeconds,
   ): Generator<{ readonly link: Link; readonly type: number; readonly ageSeconds: number }> {
     for (const [key, { kept }] of this.#entries.entries()) {
       const [, type] = ownerOf(key);
-      if (type === anyType || !kept || !isFresh(kept, now, wall)) continue;
+      if (type === anyType || kept?.link.state.status !== 'secure' || !isFresh(kept, now, wall)) continue;
       yield { link: kept.link, type, ageSeconds: Math.floor((now - kept.at) / 1000) };
     }
   }
