@@ -87,6 +87,24 @@ describe.each([
     expect(marks(await other.ask(query('www.example')))).toEqual(['www.example', 2]);
   });
 
+  test.runIf(own !== undefined)('so are the own addresses of the host', async () => {
+    const replies: Reply[] = [];
+    const answer = answering();
+    const hear: FrontOptions['onQuery'] = (octets, reply) => {
+      replies.push(reply);
+      answer(octets, reply);
+    };
+    const { front, endpoints } = await open(make, ['127.0.0.1', own ?? ''], hear);
+    const [local, ours] = endpoints;
+    if (!local || !ours) throw new Error('nothing is bound');
+    await client(local).ask(query('www.example'));
+    const little = new Uint8Array(12);
+    for (let i = 0; i < 50_000; i++) replies[0]?.(little);
+    front.setLocals([ours.address]);
+    await pause(50);
+    expect(marks(await client(ours).ask(query('www.example')))).toEqual(['www.example', 2]);
+  });
+
   test('hundreds at once are all answered, those that are known and those that are not', async () => {
     const { endpoint } = await open(make, ['127.0.0.1'], answering(keep));
     const one = client(endpoint);
@@ -302,14 +320,19 @@ async function open(
   listen: readonly string[],
   onQuery: FrontOptions['onQuery'],
   clients?: FrontOptions['clients'],
-): Promise<{ readonly front: DatagramFront; readonly endpoint: Endpoint }> {
+): Promise<{
+  readonly front: DatagramFront;
+  readonly endpoint: Endpoint;
+  readonly endpoints: readonly Endpoint[];
+}> {
   const front = make(options(onQuery, clients));
   cleanups.push(() => front.close());
   const sockets = await Promise.all(listen.map((text) => front.bind(at(text))));
   await front.start();
-  const endpoint = sockets[0]?.endpoint;
+  const endpoints = sockets.map((socket) => socket.endpoint);
+  const [endpoint] = endpoints;
   if (!endpoint) throw new Error('nothing is bound');
-  return { front, endpoint };
+  return { front, endpoint, endpoints };
 }
 
 interface Client {

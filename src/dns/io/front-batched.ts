@@ -35,6 +35,7 @@ export class BatchedFront implements DatagramFront {
   readonly #headView = new DataView(this.#head.buffer);
   #ended: Promise<void> = Promise.resolve();
   #locals: readonly IpAddress[] = [];
+  #retelling: NodeJS.Timeout | undefined;
   /** Takes over where the thread has ended by a fault of ours. */
   #rescue: PlainFront | undefined;
   #closing = false;
@@ -110,8 +111,17 @@ export class BatchedFront implements DatagramFront {
   setLocals(addresses: readonly IpAddress[]): void {
     this.#locals = addresses;
     this.#rescue?.setLocals(addresses);
-    const listed = addresses.map(({ octets }) => concatOctets(new Uint8Array([octets.length]), octets));
-    this.#write(MessageKind.locals, undefined, ...listed);
+    this.#tellLocals();
+  }
+
+  /** Tells the thread, as soon as there is room: there will be no other occasion. */
+  #tellLocals(): void {
+    clearTimeout(this.#retelling);
+    const listed = this.#locals.map(({ octets }) => concatOctets(new Uint8Array([octets.length]), octets));
+    if (this.#closing || this.#write(MessageKind.locals, undefined, ...listed)) return;
+    this.#retelling = setTimeout(() => {
+      this.#tellLocals();
+    }, retellMs);
   }
 
   forget(): void {
@@ -122,6 +132,7 @@ export class BatchedFront implements DatagramFront {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    clearTimeout(this.#retelling);
     this.#stop();
     await this.#ended;
     process.off('exit', this.#stop);
@@ -169,12 +180,13 @@ export class BatchedFront implements DatagramFront {
   ): void {
     this.#head[Head.socket] = socket;
     this.#head.set(way, Head.way);
-    if (keep) this.#write(MessageKind.answer, keep, query, answer);
-    else this.#write(MessageKind.answer, undefined, answer);
+    const parts = keep ? [query, answer] : [answer];
+    if (this.#closing || this.#write(MessageKind.answer, keep, ...parts)) return;
+    Atomics.add(this.#shared, Shared.counters + frontCounters.indexOf('datagramsLost'), 1);
   }
 
-  #write(kind: number, keep: Keep | undefined, ...parts: readonly Uint8Array[]): void {
-    if (this.#closing) return;
+  /** False where there is no room. */
+  #write(kind: number, keep: Keep | undefined, ...parts: readonly Uint8Array[]): boolean {
     this.#head[Head.kind] = kind;
     this.#headView.setUint16(Head.queryLength, keep ? (parts[0]?.length ?? 0) : 0);
     this.#headView.setUint32(
@@ -182,14 +194,13 @@ export class BatchedFront implements DatagramFront {
       keep ? Math.min(longestKeepMs, Math.floor(1_000 * keep.seconds)) : 0,
     );
     this.#headView.setUint16(Head.agedMs, Math.min(ageless, Math.ceil(keep?.agedMs ?? ageless)));
-    if (!this.#toThread.write(this.#head, ...parts)) {
-      const at = Shared.counters + frontCounters.indexOf('datagramsLost');
-      Atomics.add(this.#shared, at, 1);
-    }
+    const isWritten = this.#toThread.write(this.#head, ...parts);
     // Once for all that is written in this turn: each waking costs the one processor two changes of threads.
-    if (this.#waking) return;
-    this.#waking = true;
-    setImmediate(this.#wakeIfAsleep);
+    if (!this.#waking) {
+      this.#waking = true;
+      setImmediate(this.#wakeIfAsleep);
+    }
+    return isWritten;
   }
 
   readonly #wakeIfAsleep = (): void => {
@@ -227,6 +238,8 @@ const ringOctets = 1 << 21;
 /** So that a burst of queries is not lost; the kernel grants less where its limit is lower. */
 const receiveBufferOctets = 1 << 20;
 const longestKeepMs = 86_400_000;
+/** How long there was no room for what must not be lost, until it is tried again. */
+const retellMs = 10;
 
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
