@@ -3,7 +3,14 @@ import { later, type Deadline, type Instant } from '../time.ts';
 import { sameOctets } from '../wire/octets.ts';
 import { ipv4onlyName } from './dns64.ts';
 import type { AskDoor, AskRequest, Asked, EffectSink, Outcome, Server, Transport } from './finder.ts';
-import { decodeMessage, encodeMessage, type EdnsOptionData, type Message, type Question } from './message.ts';
+import {
+  decodeMessage,
+  emptyMessage,
+  encodeMessage,
+  type EdnsOptionData,
+  type Message,
+  type Question,
+} from './message.ts';
 import { octetsOfName } from './name.ts';
 import {
   clientCookieOctets,
@@ -315,21 +322,12 @@ export class Asks implements AskDoor {
     // Of this one name a resolver is to say what it makes up itself (RFC 7050 §3.1, RFC 6147 §5.5).
     const isProbe = question.name === ipv4onlyName && question.type === Type.AAAA;
     const query: Message = {
+      ...emptyMessage,
       // RFC 8484 §4.1: one id for all, so that equal questions are equal to a cache.
       id: transport === 'https' ? 0 : randomU32(this.#random) & 0xffff,
-      response: false,
-      opcode: 0,
-      authoritative: false,
-      truncated: false,
       recursionDesired: toResolver,
-      recursionAvailable: false,
-      authenticData: false,
       checkingDisabled: toResolver && !isProbe,
-      rcode: Rcode.NOERROR,
       questions: [question],
-      answer: [],
-      authority: [],
-      additional: [],
     };
     if (asked.plain) return this.#withRandomCase(asked, encodeMessage(query));
     const edns = { version: 0, udpSize, dnssecOk: !isProbe, options };

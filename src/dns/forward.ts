@@ -3,7 +3,7 @@ import type { Random } from '../random.ts';
 import { later, type Deadline, type Instant } from '../time.ts';
 import type { Reply } from './dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome, Server } from './finder.ts';
-import { rrsetsOf, type Message, type Question } from './message.ts';
+import { replyKind, rrsetsOf, type Message, type Question } from './message.ts';
 import {
   explain,
   Ladder,
@@ -15,7 +15,7 @@ import {
 } from './ladder.ts';
 import { formatServer } from './server-text.ts';
 import { excessIn } from './rrset.ts';
-import { Ede, EdnsOption, Rcode, rcodeName, Type } from './types.ts';
+import { Ede, EdnsOption, rcodeName, Type } from './types.ts';
 
 /** Why a reply is no answer. */
 interface Refusal {
@@ -418,25 +418,16 @@ function silenceOf(live: Live): Reply {
 
 /** The message in the form in which it is judged, or why another upstream should be asked. */
 function replyOf(message: Message, { text }: Origin): Reply {
-  switch (message.rcode) {
-    case Rcode.NOERROR:
-    case Rcode.NXDOMAIN:
-    case Rcode.YXDOMAIN:
-      break;
-    case Rcode.FORMERR:
-    case Rcode.NOTIMP:
-    case Rcode.BADVERS:
-      return {
-        kind: 'failure',
-        ede: Ede.DNSSEC_INDETERMINATE,
-        why: `${text} answers ${rcodeName(message.rcode)} to EDNS, without which there is no DNSSEC`,
-      };
-    default: {
-      const theirs = edeOf(message);
-      const detail = theirs === undefined ? '' : ` (${theirs})`;
-      const why = `${text} answers ${rcodeName(message.rcode)}${detail}`;
-      return { kind: 'failure', ede: Ede.NETWORK_ERROR, why };
-    }
+  const kind = replyKind(message.rcode);
+  if (kind === 'withoutEdns') {
+    const why = `${text} answers ${rcodeName(message.rcode)} to EDNS, without which there is no DNSSEC`;
+    return { kind: 'failure', ede: Ede.DNSSEC_INDETERMINATE, why };
+  }
+  if (kind === 'failure') {
+    const theirs = edeOf(message);
+    const detail = theirs === undefined ? '' : ` (${theirs})`;
+    const why = `${text} answers ${rcodeName(message.rcode)}${detail}`;
+    return { kind: 'failure', ede: Ede.NETWORK_ERROR, why };
   }
   const [answer, authority] = [rrsetsOf(message.answer), rrsetsOf(message.authority)];
   const excess = excessIn([...answer, ...authority]);

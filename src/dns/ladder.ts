@@ -3,7 +3,7 @@ import type { Random } from '../random.ts';
 import { later, type Instant } from '../time.ts';
 import { designated, designationQuestion } from './discovery.ts';
 import type { AskDoor, Asked, EffectSink, Finder, Origin, Outcome, Server } from './finder.ts';
-import type { Message, Question } from './message.ts';
+import { replyKind, type Message, type Question } from './message.ts';
 import { nameOf, rootName } from './name.ts';
 import { formatServer } from './server-text.ts';
 import { serverText } from './servers.ts';
@@ -429,8 +429,7 @@ function failureOf(test: ProbeTest, outcome: Outcome): Failure | undefined {
 function damageOf(test: ProbeTest, message: Message): Failure | undefined {
   const damaged = (why: string): Failure => ({ state: 'damaged', why });
   const { rcode, answer, authority } = message;
-  if (rcode === Rcode.FORMERR || rcode === Rcode.NOTIMP || rcode === Rcode.BADVERS)
-    return damaged(`answers ${rcodeName(rcode)} to EDNS`);
+  if (replyKind(rcode) === 'withoutEdns') return damaged(`answers ${rcodeName(rcode)} to EDNS`);
   const wanted = test === 'denial' ? Rcode.NXDOMAIN : Rcode.NOERROR;
   const isDenied =
     answer.length === 0 && authority.some((r) => r.type === Type.NSEC || r.type === Type.NSEC3);

@@ -5,7 +5,7 @@ import { NameWriter } from './compression.ts';
 import { readName, rootName, type NameKey } from './name.ts';
 import { readRdata } from './rdata-names.ts';
 import type { RRset } from './rrset.ts';
-import { Type } from './types.ts';
+import { Rcode, Type } from './types.ts';
 
 export interface Question {
   readonly name: NameKey;
@@ -59,6 +59,40 @@ export interface Message {
   /** Without OPT. */
   readonly additional: readonly ResourceRecord[];
   readonly edns?: Edns;
+}
+
+/** A query that asks nothing. */
+export const emptyMessage: Message = {
+  id: 0,
+  response: false,
+  opcode: 0,
+  authoritative: false,
+  truncated: false,
+  recursionDesired: false,
+  recursionAvailable: false,
+  authenticData: false,
+  checkingDisabled: false,
+  rcode: 0,
+  questions: [],
+  answer: [],
+  authority: [],
+  additional: [],
+};
+
+/** What a reply with that rcode is to whoever asked with EDNS. */
+export function replyKind(rcode: number): 'answer' | 'withoutEdns' | 'failure' {
+  switch (rcode) {
+    case Rcode.NOERROR:
+    case Rcode.NXDOMAIN:
+    case Rcode.YXDOMAIN: // a DNAME leads to a name that is too long (RFC 6672 §2.2)
+      return 'answer';
+    case Rcode.FORMERR: // RFC 6891 §7
+    case Rcode.NOTIMP:
+    case Rcode.BADVERS: // RFC 6891 §6.1.3
+      return 'withoutEdns';
+    default:
+      return 'failure';
+  }
 }
 
 /** The bits of the header's second word (RFC 1035 §4.1.1, RFC 4035 §3.2). */

@@ -8,10 +8,10 @@ import type { Link } from '../dnssec/validate.ts';
 import { followsAliases } from '../links.ts';
 import {
   decodeMessage,
+  emptyMessage,
   encodeMessage,
   readQuestion,
   rrsetsOf,
-  type Message,
   type Question,
   type ResourceRecord,
 } from '../message.ts';
@@ -201,23 +201,6 @@ export class SavedWriter {
   }
 }
 
-const bareMessage: Message = {
-  id: 0,
-  response: true,
-  opcode: 0,
-  authoritative: false,
-  truncated: false,
-  recursionDesired: false,
-  recursionAvailable: false,
-  authenticData: false,
-  checkingDisabled: false,
-  rcode: 0,
-  questions: [],
-  answer: [],
-  authority: [],
-  additional: [],
-};
-
 /** Undefined for what no message can hold. */
 function octetsOf(
   question: Question,
@@ -226,7 +209,8 @@ function octetsOf(
 ): Uint8Array | undefined {
   if (rcode > 15) return undefined;
   return encodeMessage({
-    ...bareMessage,
+    ...emptyMessage,
+    response: true,
     rcode,
     questions: [question],
     answer: answer.flatMap(recordsOf),

@@ -2,7 +2,7 @@ import { decoded } from '../../wire/reader.ts';
 import type { Answered } from '../dnssec/chain.ts';
 import { negativeTtl } from '../dnssec/denying-records.ts';
 import { stepsOf } from '../links.ts';
-import { rrsetsOf, type Message, type Question, type ResourceRecord } from '../message.ts';
+import { replyKind, rrsetsOf, type Message, type Question, type ResourceRecord } from '../message.ts';
 import { isBelow, nameText, readPlainName, rootName, type NameKey } from '../name.ts';
 import { excessIn, type RRset } from '../rrset.ts';
 import { Class, Rcode, rcodeName, Type } from '../types.ts';
@@ -44,18 +44,9 @@ export function responseOf(
   limits: RecursionLimits,
   shuffled: (names: readonly NameKey[]) => readonly NameKey[],
 ): Response {
-  switch (message.rcode) {
-    case Rcode.NOERROR:
-    case Rcode.NXDOMAIN:
-    case Rcode.YXDOMAIN:
-      break;
-    case Rcode.FORMERR:
-    case Rcode.NOTIMP:
-    case Rcode.BADVERS:
-      return { kind: 'withoutEdns' };
-    default:
-      return lame(`answers ${rcodeName(message.rcode)}`, message.rcode === Rcode.REFUSED);
-  }
+  const kind = replyKind(message.rcode);
+  if (kind === 'withoutEdns') return { kind };
+  if (kind === 'failure') return lame(`answers ${rcodeName(message.rcode)}`, message.rcode === Rcode.REFUSED);
   const within = (r: ResourceRecord): boolean => r.class === Class.IN && isBelow(r.owner, zone);
   const answer = rrsetsOf(message.answer.filter(within));
   const authority = rrsetsOf(message.authority.filter(within));

@@ -3,7 +3,7 @@ import { get as getHttp } from 'node:http';
 import { get as getHttps } from 'node:https';
 import type { TrustAnchor } from '../../dns/anchors.ts';
 import { anchorsOfList } from '../../dns/anchors/root-list.ts';
-import { decodeMessage, encodeMessage } from '../../dns/message.ts';
+import { decodeMessage, emptyMessage, encodeMessage } from '../../dns/message.ts';
 import { nameOf } from '../../dns/name.ts';
 import { Class, Type } from '../../dns/types.ts';
 import { formatAddress, type Endpoint, type IpAddress } from '../../net/address.ts';
@@ -53,20 +53,11 @@ async function addressOf(host: string, own: readonly Endpoint[]): Promise<string
 function query(name: NonNullable<ReturnType<typeof nameOf>>, type: number): Uint8Array {
   const [high = 0, low = 0] = systemRandom.octets(2);
   return encodeMessage({
+    ...emptyMessage,
     id: (high << 8) | low,
-    response: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
     recursionDesired: true,
-    recursionAvailable: false,
-    authenticData: false,
     checkingDisabled: true,
-    rcode: 0,
     questions: [{ name, type, class: Class.IN }],
-    answer: [],
-    authority: [],
-    additional: [],
   });
 }
 
