@@ -489,9 +489,7 @@ const ownAt = (text: string): Own => ({
 test('a zone that names the address at which we listen does not have us ask ourselves', () => {
   for (const listen of ['0.0.0.0', evil]) {
     const it = new Iteration(internet(yes), { own: ownAt(listen) });
-    expect(outcomeOf(it.find('www.evil.org'))).toBe(
-      'the name servers of evil.org are where oe itself listens',
-    );
+    expect(outcomeOf(it.find('www.evil.org'))).toBe('the name servers of evil.org are this host itself');
     expect(it.internet.questions(evil)).toEqual([]);
   }
 });
@@ -501,6 +499,20 @@ test('another server on this host, at a port that is not ours, is asked', () => 
     const it = new Iteration(internet(yes), { own: ownAt(listen) });
     expect(addressesOf(it.find('www.evil.org'))).toEqual(['198.51.100.66']);
   }
+});
+
+test('a zone that names a private address of this host is not asked there: a forwarder might ask us', () => {
+  const dnsmasq = '192.168.122.1';
+  const atOrg: AuthoritativeServer = () =>
+    referral([ns('evil.org', 'ns.evil.org')], [a('ns.evil.org', dnsmasq)]);
+  const own = { ...ownAt('127.0.0.1'), host: [parsed(dnsmasq)] };
+  const it = new Iteration(internet(yes, atOrg).at(dnsmasq, yes), { own });
+  expect(outcomeOf(it.find('www.evil.org'))).toBe('the name servers of evil.org are this host itself');
+  expect(it.internet.questions(dnsmasq)).toEqual([]);
+  // Of another host of that network it is as good as any.
+  const other = { ...own, host: [parsed('192.168.122.2')] };
+  const there = new Iteration(internet(yes, atOrg).at(dnsmasq, yes), { own: other });
+  expect(addressesOf(there.find('www.evil.org'))).toEqual(['198.51.100.66']);
 });
 
 test('of the name servers of a zone those are asked that are not ourselves', () => {

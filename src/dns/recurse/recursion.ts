@@ -4,7 +4,7 @@ import type { Answered, Reply } from '../dnssec/chain.ts';
 import type { AskDoor, Asked, EffectSink, Exchange, Finder, Origin, Outcome } from '../finder.ts';
 import type { Message, Question } from '../message.ts';
 import { nameText, parentOf, rootName, type NameKey } from '../name.ts';
-import { isOwn, type Own } from '../own.ts';
+import { mayLeadHome, type Own } from '../own.ts';
 import { serverKey } from '../servers.ts';
 import { Class, Ede, Rcode, rcodeName, Type, typeName } from '../types.ts';
 import { Delegations, type Delegation, type Stub } from './delegations.ts';
@@ -355,7 +355,7 @@ export class Recursion implements Finder {
     const all = this.#named(delegation, now);
     const own = this.#own;
     if (!own || delegation.rank === 'configured' || delegation.rank === 'hint') return all;
-    return all.filter((c) => !isOwn(c.server.endpoint, own));
+    return all.filter((c) => !mayLeadHome(c.server.endpoint, own));
   }
 
   #named({ servers }: Delegation, now: Instant): Candidate[] {
@@ -516,7 +516,7 @@ export class Recursion implements Finder {
     const why =
       query.why === undefined
         ? this.#named(query.delegation, now).length > 0
-          ? `the name servers of ${zone} are where oe itself listens`
+          ? `the name servers of ${zone} are this host itself`
           : `no name server of ${zone} has an address that is known`
         : `no name server of ${zone} is of use: ${query.why}`;
     return { kind: 'failure', why, heard: query.heard };
