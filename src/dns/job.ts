@@ -54,6 +54,8 @@ export interface Job {
   readonly isRefresh: boolean;
   /** It is the proof of the zone's keys that is wanted; nothing is looked up. */
   readonly proving: ZonesWithout | undefined;
+  /** It is judged as if there were no negative trust anchors, and nothing of it is kept. */
+  readonly isTrial: boolean;
   /** Replies of an earlier run were of use. */
   usesSaved: boolean;
   /** They turned out wrong, and are not looked at any longer. */
@@ -65,7 +67,7 @@ export function newJob(
   question: Question,
   now: Instant,
   limits: Limits,
-  { key = keyOf(question), isRefresh = false, proving }: JobPurpose = {},
+  { key = keyOf(question), isRefresh = false, proving, isTrial = false }: JobPurpose = {},
 ): Job {
   return {
     key,
@@ -83,6 +85,7 @@ export function newJob(
     staleAt: maybeStale(question.type) && !isRefresh ? later(now, patienceMs) : undefined,
     isRefresh,
     proving,
+    isTrial,
     usesSaved: false,
     ignoresSaved: false,
   };
@@ -93,6 +96,7 @@ interface JobPurpose {
   readonly key?: string;
   readonly isRefresh?: boolean;
   readonly proving?: ZonesWithout | undefined;
+  readonly isTrial?: boolean;
 }
 
 /** Equal questions have equal keys. */

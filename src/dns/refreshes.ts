@@ -4,12 +4,15 @@ import type { Question } from './message.ts';
 import type { NameKey } from './name.ts';
 import { Class, Type } from './types.ts';
 
-/** Something that is in use and about to lapse: an answer, or the proof of a zone's keys. */
+/** Something that is asked for although nobody waits for it. */
 export interface Refresh {
   readonly key: string;
   readonly question: Question;
-  /** It is the chain of trust down to the zone that is wanted, not the RRset. */
-  readonly isZone: boolean;
+  /**
+   * In use and about to lapse: an answer, or the proof of a zone's keys. Or a negative trust anchor on trial: whether its
+   * name can be validated.
+   */
+  readonly kind: 'answer' | 'zone' | 'trial';
 }
 
 /** What waits at the most, and what is under way at once: nothing of it is urgent. */
@@ -32,12 +35,18 @@ export class Refreshes {
   }
 
   wantAnswer(question: Question, now: Instant): void {
-    this.#want({ key: keyOf(question), question, isZone: false }, now);
+    this.#want({ key: keyOf(question), question, kind: 'answer' }, now);
   }
 
   wantZone(name: NameKey, now: Instant): void {
     const question = { name, type: Type.DNSKEY, class: Class.IN };
-    this.#want({ key: `zone ${name}`, question, isZone: true }, now);
+    this.#want({ key: `zone ${name}`, question, kind: 'zone' }, now);
+  }
+
+  /** The SOA has to be signed wherever a zone is, with the keys of every day. */
+  wantTrial(name: NameKey, now: Instant): void {
+    const question = { name, type: Type.SOA, class: Class.IN };
+    this.#want({ key: `trial ${name}`, question, kind: 'trial' }, now);
   }
 
   /** The next to be begun, if another one may be; {@link ended} is due for each. */

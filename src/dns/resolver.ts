@@ -445,7 +445,7 @@ export class Resolver {
     if (job.at !== undefined && job.items.length === 0) return;
     const chain = new Chain({
       anchors: this.#trust.anchors,
-      exemption: (name) => this.#trust.exemption(name, wall),
+      ...(!job.isTrial && { exemption: (name) => this.#trust.exemption(name, wall) }),
       islands: this.#finders.zoneNames,
       zones: job.proving ?? this.#zones,
       reply: (question) => this.#want(job, question, now, wall, effects),
@@ -458,10 +458,6 @@ export class Resolver {
       return;
     }
     let complete = job.at === undefined;
-    if (job.proving) {
-      this.#close(job, effects);
-      return;
-    }
     for (const item of job.items) {
       if (!item.link && item.found)
         item.link = judge(chain, item.found.reply, item.found.step, job.question.type);
@@ -507,9 +503,9 @@ export class Resolver {
         continue;
       }
       const question = { name: at, type, class: Class.IN };
-      const isNew = !job.exchanges.has(keyOf(question));
+      const asked = job.exchanges.size;
       const reply = this.#want(job, question, now, wall, effects);
-      if (isNew) this.#guess(job, at, now, wall, effects);
+      if (job.exchanges.size > asked) this.#guess(job, at, now, wall, effects);
       if (!reply) return;
       if (reply.kind === 'failure') {
         const why = `${nameText(at)} ${typeName(type)}: ${reply.why}`;
@@ -679,6 +675,12 @@ export class Resolver {
   }
 
   #finish(job: Job, now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
+    if (job.isTrial) {
+      const [first] = job.items;
+      if (first?.link) this.#trust.tried(job.question.name, first.link.state, wall, effects);
+      this.#close(job, effects);
+      return;
+    }
     const isClockWrong = this.#trust.clockFault(wall) !== undefined;
     const links: Link[] = [];
     for (const { link, cached } of job.items) {
@@ -735,14 +737,20 @@ export class Resolver {
   #refresh(now: Instant, wall: WallSeconds, effects: ResolverEffect[]): void {
     for (const name of this.#zones.due) this.#refreshes.wantZone(name, now);
     this.#zones.due.clear();
+    for (const name of this.#trust.trials(now, wall)) this.#refreshes.wantTrial(name, now);
     for (let next = this.#refreshes.next(now); next; next = this.#refreshes.next(now)) {
-      const { key, question, isZone } = next;
+      const { key, question, kind } = next;
       if (this.#jobs.has(key) || this.#jobs.size >= this.#limits.openLookups) {
         this.#refreshes.ended();
         continue;
       }
-      const proving = isZone ? new ZonesWithout(this.#zones, question.name) : undefined;
-      const job = newJob(question, now, this.#limits, { key, isRefresh: true, proving });
+      const proving = kind === 'zone' ? new ZonesWithout(this.#zones, question.name) : undefined;
+      const job = newJob(question, now, this.#limits, {
+        key,
+        isRefresh: true,
+        proving,
+        isTrial: kind === 'trial',
+      });
       this.#jobs.set(key, job);
       this.#advance(job, now, wall, effects);
     }

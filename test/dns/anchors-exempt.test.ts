@@ -104,6 +104,72 @@ test('more than a week is warned of', () => {
   expect(note(net)?.sentence).toMatch(/more than the week that RFC 7646 advises\.$/);
 });
 
+test('every hour it is tried whether it is needed, and told where it is not, though it holds to its end (RFC 7646 §2)', () => {
+  let world: SignedWorld | undefined = broken();
+  const anchors = world.anchors();
+  const net = new Forwarding(anchors, (octets) => world?.answer(octets));
+  net.restart({ negative: [negative('example.org')] });
+  const trials = (): string[] => net.questions().filter((q) => q === 'SOA example.org');
+  const needless = (): number =>
+    net.trustEffects.filter((e) => e.kind === 'log' && e.event.event === 'anchors.exception.needless').length;
+  ask(net, 'www.example.org');
+  net.wait(60);
+  expect(trials()).toHaveLength(1);
+  net.wait(2 * 3_600);
+  expect(trials()).toHaveLength(2);
+  expect(note(net)?.sentence).toMatch(/^example\.org is not validated until/);
+  // Where nobody answers nothing is known.
+  world = undefined;
+  net.wait(3_600);
+  expect(note(net)?.sentence).toMatch(/^example\.org is not validated until/);
+  world = exampleWorld();
+  net.wait(3_600);
+  expect(note(net)).toEqual({
+    level: 'warning',
+    sentence:
+      'example.org could be validated again since 2026-11-24T16:01:00Z. Take its negative-trust-anchor out of the configuration: as long as it is there, no key below example.org counts.',
+  });
+  expect(ask(net, 'www.example.org').verdict.status).toBe('insecure');
+  net.wait(2 * 3_600);
+  expect(needless()).toBe(1);
+  world = broken();
+  net.wait(3_600);
+  expect(note(net)?.sentence).toMatch(/^example\.org is not validated until/);
+  expect(ask(net, 'www.example.org').verdict.status).toBe('insecure');
+});
+
+test('a trial finds needless what was given up to be signed as well, and asks nothing after the end', () => {
+  const net = exempting(exampleWorld(), 'unsigned.org', 1 / 24);
+  ask(net, 'www.unsigned.org');
+  net.wait(61);
+  expect(net.resolver.notes(net.wall, net.now).map((n) => n.sentence)).toContainEqual(
+    expect.stringMatching(/^unsigned\.org could be validated again/),
+  );
+  net.wait(day);
+  net.questions();
+  net.wait(day / 2);
+  expect(net.questions()).not.toContain('SOA unsigned.org');
+});
+
+test('what a trial finds is not what others are told, and a wrong clock tries nothing', () => {
+  const net = exempting(exampleWorld(), 'example.org');
+  ask(net, 'www.example.org');
+  net.wait(61);
+  // Neither the proof nor the verdict is kept for anybody.
+  expect(ask(net, 'example.org', Type.SOA)).toMatchObject({
+    verdict: { status: 'insecure' },
+    fromCache: false,
+  });
+  const late = new Forwarding(exampleWorld().anchors(), exampleWorld());
+  late.restart({
+    negative: [negative('example.org', 1_000)],
+    clockNotBefore: wallSeconds(signingDate + 400 * day),
+  });
+  ask(late, 'www.example.org');
+  late.wait(3_700);
+  expect(late.questions()).not.toContain('SOA example.org');
+});
+
 test.each([
   '10.in-addr.arpa',
   '17.172.in-addr.arpa',

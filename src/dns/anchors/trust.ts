@@ -3,6 +3,7 @@ import type { LogEvent } from '../../log.ts';
 import { earliest, later, type Deadline, type Instant, type WallSeconds } from '../../time.ts';
 import type { TrustAnchor } from '../anchors.ts';
 import { Clock } from '../clock.ts';
+import type { LinkState } from '../dnssec/validate.ts';
 import type { Insecure } from '../dnssec/zones.ts';
 import type { EffectSink, Exchange, Origin } from '../finder.ts';
 import type { Question } from '../message.ts';
@@ -64,6 +65,8 @@ export type Start = (question: Question, avoided: Origin | undefined) => Exchang
 
 /** How often the state is written although nothing happened, for the clock that it tells of: s. */
 const saveSeconds = 86_400;
+/** When it is tried first whether a negative trust anchor is needed, and how often after that: ms. */
+const [firstTrialMs, trialMs] = [60_000, 3_600_000];
 /** How often the root's list may be fetched, and the zones told which keys are trusted: ms. */
 const [fetchMs, signalMs] = [86_400_000, 86_400_000];
 
@@ -86,6 +89,9 @@ export class Trust {
   #toldFault = false;
   #tickedAt: WallSeconds | undefined;
   #exceptionEndsAt: Instant | undefined;
+  #nextTrialAt: Instant | undefined;
+  /** Negative trust anchors whose names can be validated, and since when. */
+  readonly #needless = new Map<NameKey, WallSeconds>();
 
   constructor(options: TrustOptions) {
     this.#options = options;
@@ -124,7 +130,7 @@ export class Trust {
 
   /** A secure answer is to be withheld, for the sake of a measurement (RFC 8509). */
   sentinelRefuses(question: Question): boolean {
-    return sentinelRefuses(question, this.#points.tags(rootName));
+    return sentinelRefuses(question, () => this.#points.tags(rootName));
   }
 
   /** Asks for what is due. Gives what is not to be relied on any longer. */
@@ -143,6 +149,33 @@ export class Trust {
     for (const owner of this.#points.due(now, wall))
       this.#probe(owner, undefined, false, start, now, wall, effects);
     return { clock: isOther, exceptions: this.#ended(now, wall) };
+  }
+
+  /**
+   * Negative trust anchors of which it is time to see whether their names can be validated again (RFC 7646 §2): what
+   * comes of it goes to {@link tried}.
+   */
+  trials(now: Instant, wall: WallSeconds): NameKey[] {
+    const names = (this.#options.negative ?? []).flatMap(({ name, until }) =>
+      until === undefined || wall < until ? [name] : [],
+    );
+    const dueAt = this.#nextTrialAt;
+    const isDue = dueAt !== undefined && now >= dueAt;
+    if (names.length === 0) this.#nextTrialAt = undefined;
+    else if (isDue || dueAt === undefined) this.#nextTrialAt = later(now, isDue ? trialMs : firstTrialMs);
+    return isDue && this.clockFault(wall) === undefined ? names : [];
+  }
+
+  /**
+   * What the SOA at a negative trust anchor is worth without it. The anchor stays until its end, since it may be there
+   * for another name below; but it is told.
+   */
+  tried(name: NameKey, { status }: LinkState, wall: WallSeconds, effects: TrustSink): void {
+    if (status === 'bogus') this.#needless.delete(name);
+    if ((status !== 'secure' && status !== 'insecure') || this.#needless.has(name)) return;
+    this.#needless.set(name, wall);
+    const event = { level: 'warn', event: 'anchors.exception.needless', zone: nameText(name) } as const;
+    effects.push({ kind: 'log', event });
   }
 
   /** Negative trust anchors that have ended since the last time. */
@@ -230,6 +263,7 @@ export class Trust {
     return earliest([
       this.#points.deadline,
       ends === undefined ? undefined : { at: ends, why: 'end of a negative trust anchor' },
+      this.#nextTrialAt && { at: this.#nextTrialAt, why: 'trial of a negative trust anchor' },
     ]);
   }
 
@@ -256,7 +290,9 @@ export class Trust {
       });
     }
     if (this.#isRootStrange) notes.push(this.#strangeRoot());
-    for (const negative of this.#options.negative ?? []) notes.push(negativeNote(negative, wall));
+    for (const negative of this.#options.negative ?? []) {
+      notes.push(negativeNote(negative, this.#needless.get(negative.name), wall));
+    }
     return notes;
   }
 
@@ -319,12 +355,22 @@ function zoneText(owner: NameKey): string {
   return owner === rootName ? 'the DNS root' : nameText(owner);
 }
 
-function negativeNote({ name, until }: NegativeAnchor, wall: WallSeconds): HealthNote {
+function negativeNote(
+  { name, until }: NegativeAnchor,
+  needless: WallSeconds | undefined,
+  wall: WallSeconds,
+): HealthNote {
   const zone = nameText(name);
   if (until !== undefined && wall >= until) {
     return {
       level: 'notice',
       sentence: `The exception from validation for ${zone} ended on ${dateText(until)}. Take its negative-trust-anchor out of the configuration.`,
+    };
+  }
+  if (needless !== undefined) {
+    return {
+      level: 'warning',
+      sentence: `${zone} could be validated again since ${dateText(needless)}. Take its negative-trust-anchor out of the configuration: as long as it is there, no key below ${zone} counts.`,
     };
   }
   const isLong = until !== undefined && until - wall > advisedSeconds;
