@@ -2,7 +2,11 @@ import type { IpAddress } from '../net/address.ts';
 import type { PublicKey } from '../net/public-key.ts';
 
 /** What the other end has proved. */
-export type PeerAuth = { readonly kind: 'key'; readonly key: PublicKey } | { readonly kind: 'anonymous' };
+export type PeerAuth =
+  | { readonly kind: 'key'; readonly key: PublicKey }
+  /** `names`: of its certificate; undefined: whoever knows the secret of the group may have any. */
+  | { readonly kind: 'member'; readonly group: string; readonly names: readonly string[] | undefined }
+  | { readonly kind: 'anonymous' };
 
 /** ESP algorithms in the numbers of IANA "ikev2-parameters": Transform Type 1, and 3 where it is no AEAD. */
 export interface EspSuite {

@@ -21,10 +21,10 @@ export const addressesAtOnce = 8;
 
 /** How the ways to the addresses of `plan` are, in its order; begins what is not tried yet. */
 export function addressStates(peers: Peers, plan: Plan, at: Moment): AddressState[] {
-  return plan.addresses.map((a, i) => stateOf(peers, a, plan, at, i < addressesAtOnce));
+  return plan.addresses.map((a, i) => stateOf(peers, a, at, i < addressesAtOnce));
 }
 
-function stateOf(peers: Peers, a: AddressPlan, plan: Plan, at: Moment, isTried: boolean): AddressState {
+function stateOf(peers: Peers, a: AddressPlan, at: Moment, isTried: boolean): AddressState {
   const { address, fate } = a;
   const peer = peers.find(address);
   switch (fate.kind) {
@@ -40,7 +40,9 @@ function stateOf(peers: Peers, a: AddressPlan, plan: Plan, at: Moment, isTried: 
       if (peer?.insist === true && peer.block === 'refused')
         return { kind: 'refused', address, reason: blockRefused(peer) };
       const standing =
-        isTried || !peer ? peers.protect(address, plan.keys, at) : peers.standing(peer, plan.keys, at.now);
+        isTried || !peer
+          ? peers.protect(address, fate.proofs, at)
+          : peers.standing(peer, fate.proofs, at.now);
       if (standing.kind === 'protected') return { kind: 'protected', address };
       if (standing.kind === 'failed') {
         const { code, why } = standing.failure;

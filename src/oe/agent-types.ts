@@ -8,6 +8,7 @@ import type { Own } from '../dns/own.ts';
 import type { ResolverEffect, ResolverInput, ResolverOptions } from '../dns/resolver.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
+import type { PrivateGroup } from '../ike/private-group.ts';
 import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
 import type { HealthNote } from '../health.ts';
 import type { LogEvent } from '../log.ts';
@@ -31,6 +32,8 @@ export interface AgentOptions extends FindersOptions {
   readonly cache?: NonNullable<ResolverOptions['cache']>;
   /** Undefined: this host is anonymous to its peers. */
   readonly identity: HostIdentity | undefined;
+  /** Whose members prove themselves without DNS; absent: nobody's. */
+  readonly groups?: readonly PrivateGroup[];
   /** What the kernel can do. Without ESP for a family nothing is negotiated with its addresses. */
   readonly capabilities: Capabilities;
   /** Whether `keyLog` effects are wanted. */

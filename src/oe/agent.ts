@@ -11,6 +11,7 @@ import { decodeQuery, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { ChildSa } from '../ike/child.ts';
+import { proves } from '../ike/proof.ts';
 import { IkeEndpoint, type EndpointEffect, type EndpointInput } from '../ike/endpoint.ts';
 import { isOurs } from '../kernel/bands.ts';
 import { KernelLedger, type StandingRule } from '../kernel/ledger.ts';
@@ -29,7 +30,7 @@ import type { LookupRecord, Outcome } from './lookup.ts';
 import { PeerKeys } from './peer-keys.ts';
 import type { Moment } from './peer.ts';
 import { defaultPeerLimits, Peers } from './peers.ts';
-import { admitsPeer, decide, decideInbound, insistsByName, prefixRules } from './policy.ts';
+import { admitsPeer, decide, decideInbound, insistsByName, memberRule, prefixRules } from './policy.ts';
 
 /**
  * The agent: resolver, IKE endpoint, kernel ledger and the gate between them, as one state machine. It is fed inputs
@@ -73,6 +74,7 @@ export class Agent {
       random: options.random,
       identity: options.identity,
       suites: options.capabilities.suites,
+      ...(options.groups && { groups: options.groups }),
       keyLog: options.keyLog,
       ports: options.ports,
     });
@@ -138,6 +140,10 @@ export class Agent {
         this.#peers.story(peer, `asked who it is: ${why}`, this.#at);
         this.#work.push({ to: 'endpoint', input: { kind: 'peerKeys', query, keys } });
       },
+      groupOf: (peer, name) =>
+        name === undefined
+          ? decideInbound(options.policy, peer).rule?.auth
+          : memberRule(options.policy, name)?.auth,
     });
   }
 
@@ -309,7 +315,7 @@ export class Agent {
         }
         return;
       case 'endpoint':
-        for (const effect of this.#endpoint.handle(work.input, now)) this.#fromEndpoint(effect);
+        for (const effect of this.#endpoint.handle(work.input, now, wall)) this.#fromEndpoint(effect);
         return;
       case 'gate':
         this.#gate.peerChanged(work.address, this.#at);
@@ -508,9 +514,14 @@ export class Agent {
 
   /** `private` of an address wants a proof from whoever is there, also where the peer begins. */
   #unproved({ peer, peerAuth }: ChildSa): string | undefined {
-    if (peerAuth.kind === 'key') return undefined;
     const { rule, why } = decideInbound(this.#options.policy, peer);
-    return rule?.group === 'private' ? `${why}, and it proves nothing about itself` : undefined;
+    if (rule?.group !== 'private') return undefined;
+    if (rule.auth !== undefined) {
+      return proves(peerAuth, [{ kind: 'memberOf', group: rule.auth }])
+        ? undefined
+        : `${why}, and it does not prove that it is a member of ${rule.auth}`;
+    }
+    return peerAuth.kind === 'key' ? undefined : `${why}, and it proves nothing about itself`;
   }
 
   /** The child is not to be in the kernel, whatever an earlier part of it has put there. */

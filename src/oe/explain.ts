@@ -9,7 +9,8 @@ import { describePublicKey } from '../net/public-key.ts';
 import type { Instant } from '../time.ts';
 import type { AgentView } from './agent-types.ts';
 import type { LookupRecord, LookupVerdict } from './lookup.ts';
-import { provedBy, type Moment, type Peer } from './peer.ts';
+import { describePeerAuth, proves } from '../ike/proof.ts';
+import type { Moment, Peer } from './peer.ts';
 import type { Reason } from './plan.ts';
 import { decide } from './policy.ts';
 import {
@@ -129,7 +130,8 @@ function peerReason(peer: Peer, now: Instant): string {
   if (live) {
     if (live.peerAuth.kind === 'anonymous') return 'the peer is anonymous, so nobody vouches for it.';
     const by = live.peerAuth;
-    const names = peer.claims.filter((c) => provedBy(by, c.keys)).map((c) => nameText(c.name));
+    if (by.kind === 'member') return `the peer proved that it is a member of ${by.group}.`;
+    const names = peer.claims.filter((c) => proves(by, c.keys)).map((c) => nameText(c.name));
     const whose =
       names.length > 0 ? `, which signed DNS publishes for ${listed(names)}` : ', found in signed DNS';
     return `the peer proved its key (${describePublicKey(by.key)})${whose}.`;
@@ -154,7 +156,7 @@ function peerStatus(peer: Peer, now: Instant, traffic: Traffic | undefined): Pee
     address: peer.text,
     names: peer.claims.map((c) => nameText(c.name)),
     state: peerState(peer, now),
-    verified: live ? (live.peerAuth.kind === 'key' ? 'dns' : 'anonymous') : null,
+    verified: live ? verifiedBy[live.peerAuth.kind] : null,
     code: live ? null : (peer.failure?.code ?? (peer.attempt ? 'negotiating' : 'no-sa')),
     reason: peerReason(peer, now),
     mode: live?.child.mode ?? null,
@@ -166,6 +168,9 @@ function peerStatus(peer: Peer, now: Instant, traffic: Traffic | undefined): Pee
     bytesOut: Number(traffic?.octetsOut ?? 0n),
   };
 }
+
+/** What vouches for the peer. */
+const verifiedBy = { key: 'dns', member: 'group', anonymous: 'anonymous' } as const;
 
 function complaints(view: AgentView): string[] {
   const found: string[] = [];
@@ -212,8 +217,11 @@ function verdictOf(name: string, record: LookupRecord, view: AgentView): WhyVerd
         const sentence = `${name} was reached through an SA with ${text}, which is gone since.`;
         return { state: 'clear', code: 'sa-gone', sentence, remedy: 'The next lookup negotiates again.' };
       }
-      const key = live.peerAuth.kind === 'key' ? describePublicKey(live.peerAuth.key) : 'no key';
-      const sentence = `Traffic to ${name} (${text}) is encrypted, and the peer proved its key (${key}), which ${name} publishes in signed DNS.`;
+      const what =
+        live.peerAuth.kind === 'member'
+          ? `the peer proved that it is a member of ${live.peerAuth.group}`
+          : `the peer proved its key (${describePeerAuth(live.peerAuth)}), which ${name} publishes in signed DNS`;
+      const sentence = `Traffic to ${name} (${text}) is encrypted, and ${what}.`;
       return { state: 'encrypted', code: null, sentence, remedy: null };
     }
     case 'empty':
@@ -271,7 +279,7 @@ function keysOf(records: readonly LookupRecord[], view: AgentView): WhyKey[] {
       gateway: gatewayText(record),
       key: describePublicKey(key),
       used: true,
-      reason: live.some((l) => provedBy(l.peerAuth, [key])) ? 'the peer proved it' : 'the peer may prove it',
+      reason: live.some((l) => proves(l.peerAuth, [key])) ? 'the peer proved it' : 'the peer may prove it',
     })),
     ...choice.passed.map(({ record, why }) => ({
       precedence: record?.precedence ?? 0,

@@ -25,8 +25,16 @@ import {
 } from './lookup.ts';
 import type { Moment } from './peer.ts';
 import type { Peers } from './peers.ts';
-import { planOf, wantedKey, type KeyFinding, type Plan, type Reason, type WantedAddress } from './plan.ts';
-import { decideFor, mayProtect } from './policy.ts';
+import {
+  hasProofs,
+  planOf,
+  wantedKey,
+  type KeyFinding,
+  type Plan,
+  type Reason,
+  type WantedAddress,
+} from './plan.ts';
+import { decideFor, mayNeedKeys } from './policy.ts';
 import { overdueReason, plainVerdict } from './reasons.ts';
 import { ServiceHosts } from './service-hosts.ts';
 import { hasHints, hostOf, isService, judgeService, rulesOf } from './services.ts';
@@ -223,7 +231,7 @@ export class Gate {
     const wantsKeys =
       question.class === Class.IN &&
       hasAddresses(question.type) &&
-      rulesOf(lookup).some((name) => mayProtect(policy, name));
+      rulesOf(lookup).some((name) => mayNeedKeys(policy, name));
     if (!wantsKeys) {
       lookup.keyState = 'notWanted';
     } else if (decision.group !== 'private' && this.#doors.knownInsecure(question.name)) {
@@ -426,8 +434,13 @@ export class Gate {
       // Without its resolvers this host could not ask for anything: they are not blocked.
       const insist = decision.group === 'private' && fate.kind !== 'clear' && exempt(address) === undefined;
       if (fate.kind === 'protect') {
-        const until = later(at.now, 1_000 * Math.max(leastKeySeconds, keyTtl(lookup.keyResolution)));
-        this.#peers.claim(address, onBehalf ?? name, { keys: plan.keys, until, insist }, at);
+        // What a rule wants holds as long as the rule does.
+        const seconds =
+          decision.rule?.auth === undefined
+            ? Math.max(leastKeySeconds, keyTtl(lookup.keyResolution))
+            : ruleSeconds;
+        const until = later(at.now, 1_000 * seconds);
+        this.#peers.claim(address, onBehalf ?? name, { keys: fate.proofs, until, insist }, at);
       } else if (isProved) {
         this.#peers.withdraw(address, name);
       }
@@ -549,7 +562,7 @@ export class Gate {
               true,
             ),
       ...(open && { onlyReduced: open.kind === 'refused' ? open.reason : overdueReason(open.address) }),
-      ...(plan.finding === undefined || plan.keys.length === 0
+      ...(!hasProofs(plan)
         ? {}
         : { ttlLimit: lookup.verdict.state === 'encrypted' ? protectedTtl(lookup) : retrySeconds }),
     });
@@ -605,6 +618,8 @@ type Pending =
 /** Once one address is protected, the others have this long to become so too. */
 const graceMs = 30;
 const evidencePerLookup = 4;
+/** How long what a rule wants of an address is believed to be wanted: longer than any lookup is remembered. */
+const ruleSeconds = 30 * 86_400;
 /** A key with a shorter TTL, 0 perhaps, still serves the negotiation for which it was asked (THREATS A.13). */
 const leastKeySeconds = 30;
 /** TTL of an answer that went out in the clear although a key is published: the next lookup may do better. */

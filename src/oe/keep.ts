@@ -5,6 +5,7 @@ import type { Keep } from '../dns/wire-cache.ts';
 import type { IpAddress } from '../net/address.ts';
 import { addressesIn } from './addresses.ts';
 import type { Lookup, Outcome } from './lookup.ts';
+import { hasProofs } from './plan.ts';
 import { isService } from './services.ts';
 
 /**
@@ -28,7 +29,7 @@ export function keepOf(
   const addresses = addressesIn(resolution.answer);
   if (addresses.length > 0) {
     const { plan, keyResolution } = lookup;
-    if (!plan || plan.keys.length > 0) return undefined;
+    if (!plan || hasProofs(plan)) return undefined;
     if (plan.addresses.some((a) => a.fate.kind !== 'clear' || a.decision.group === 'private'))
       return undefined;
     if (addresses.some(isInsistent)) return undefined;

@@ -4,7 +4,7 @@ import { nameOf, nameText, reverseName, type NameKey } from '../dns/name.ts';
 import type { Resolution } from '../dns/resolver.ts';
 import { Class, Type } from '../dns/types.ts';
 import { addressOf, formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
-import type { PublicKey } from '../net/public-key.ts';
+import type { Proof } from '../ike/proof.ts';
 import { toLatin1 } from '../wire/octets.ts';
 import { addressesIn } from './addresses.ts';
 import { keysFrom } from './plan.ts';
@@ -13,7 +13,8 @@ import { printable } from './text.ts';
 /**
  * Finds the keys with which a peer that *begins* may prove itself. It names itself by its address (then the reverse
  * tree must hold the key) or by a host name (then that name must hold the key, and lead to the peer's address).
- * Everything must be secure; an identity that claims another host's address or name gets no keys.
+ * Everything must be secure; an identity that claims another host's address or name gets no keys. Where a rule says that
+ * it belongs to a private group, it proves that instead.
  */
 export class PeerKeys {
   readonly #doors: PeerKeysDoors;
@@ -25,6 +26,21 @@ export class PeerKeys {
 
   ask(query: number, peer: IpAddress, id: { readonly type: number; readonly octets: Uint8Array }): void {
     const named = identityOf(id);
+    const name = 'kind' in named && named.kind === 'name' ? named.name : undefined;
+    const byAddress = this.#doors.groupOf(peer, undefined);
+    const group = byAddress ?? (name === undefined ? undefined : this.#doors.groupOf(peer, name));
+    if (group !== undefined) {
+      // Where a rule says it by name, the certificate must be of that name.
+      const borne =
+        byAddress === undefined && name !== undefined ? { name: nameText(name).replace(/\.$/, '') } : {};
+      this.#answer(
+        query,
+        peer,
+        [{ kind: 'memberOf', group, ...borne }],
+        `a rule says that it is a member of ${group}`,
+      );
+      return;
+    }
     if ('problem' in named) {
       this.#answer(query, peer, [], named.problem);
       return;
@@ -95,14 +111,16 @@ export class PeerKeys {
     }
   }
 
-  #answer(query: number, peer: IpAddress, keys: readonly PublicKey[], why: string): void {
+  #answer(query: number, peer: IpAddress, keys: readonly Proof[], why: string): void {
     this.#doors.answer(query, peer, keys, why);
   }
 }
 
 export interface PeerKeysDoors {
   lookup(question: Question): number;
-  answer(query: number, peer: IpAddress, keys: readonly PublicKey[], why: string): void;
+  answer(query: number, peer: IpAddress, keys: readonly Proof[], why: string): void;
+  /** The private group to which a rule says that the peer belongs, by its address or by the name that it gives. */
+  groupOf(peer: IpAddress, name: NameKey | undefined): string | undefined;
 }
 
 interface Search {

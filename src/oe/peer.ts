@@ -1,7 +1,7 @@
 import type { ChildSa, PeerAuth } from '../ike/child.ts';
 import type { NameKey } from '../dns/name.ts';
+import type { Proof } from '../ike/proof.ts';
 import type { IpAddress } from '../net/address.ts';
-import { samePublicKey, type PublicKey } from '../net/public-key.ts';
 import type { Instant, WallSeconds } from '../time.ts';
 
 /** Monotonic and wall-clock time of one input. */
@@ -40,8 +40,8 @@ export interface Peer {
 /** What a name says of an address that it leads to. */
 export interface Claim {
   readonly name: NameKey;
-  /** Proved by DNSSEC; empty: it publishes none that can be used. */
-  readonly keys: readonly PublicKey[];
+  /** Proved by DNSSEC, or what a rule wants instead; empty: it publishes none that can be used. */
+  readonly keys: readonly Proof[];
   /** The keys are worth nothing from then on: TTL and signatures have run out. */
   readonly until: Instant;
   /** Its rule is `private`. */
@@ -53,7 +53,7 @@ export interface Attempt {
   readonly id: number;
   readonly at: Instant;
   /** Undefined: IKE_AUTH waits for them. */
-  keys: readonly PublicKey[] | undefined;
+  keys: readonly Proof[] | undefined;
   /** The endpoint has it; before that the source address is being found. */
   begun: boolean;
 }
@@ -73,7 +73,7 @@ export interface Failure {
   /** The attempt still runs, but nobody waits for it any longer. */
   readonly overdue: boolean;
   /** With which keys it was tried. */
-  readonly keys: readonly PublicKey[] | undefined;
+  readonly keys: readonly Proof[] | undefined;
   readonly count: number;
   readonly at: WallSeconds;
   /** Until then nobody waits, and nothing new is tried. */
@@ -92,8 +92,3 @@ export type Standing =
   | { readonly kind: 'negotiating' }
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'none' };
-
-/** Whether the peer has proved one of the keys. */
-export function provedBy(peerAuth: PeerAuth, keys: readonly PublicKey[]): boolean {
-  return peerAuth.kind === 'key' && keys.some((k) => samePublicKey(k, peerAuth.key));
-}

@@ -1,18 +1,10 @@
 import type { ChildSa, PeerAuth } from '../ike/child.ts';
 import type { EndpointInput } from '../ike/endpoint.ts';
+import { isAuthentic, proofsOf, proves, samePeerAuth, sameProof, type Proof } from '../ike/proof.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
 import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
-import { samePublicKey, type PublicKey } from '../net/public-key.ts';
 import { later, type Instant, type WallSeconds } from '../time.ts';
-import {
-  provedBy,
-  type Attempt,
-  type Claim,
-  type Failure,
-  type Moment,
-  type Peer,
-  type Standing,
-} from './peer.ts';
+import { type Attempt, type Claim, type Failure, type Moment, type Peer, type Standing } from './peer.ts';
 import { duration } from './text.ts';
 
 /**
@@ -95,7 +87,7 @@ export class Peers {
   }
 
   /** Wants the way to the address protected by one of `keys`, which {@link claim} has noted; says where that stands. */
-  protect(address: IpAddress, keys: readonly PublicKey[], at: Moment): Standing {
+  protect(address: IpAddress, keys: readonly Proof[], at: Moment): Standing {
     const peer = this.#of(address, at);
     const standing = this.standing(peer, keys, at.now);
     if (standing.kind === 'protected') this.#makeSure(peer, keys, at);
@@ -110,7 +102,7 @@ export class Peers {
     } else {
       // Another name may have begun it: the peer may prove a key of either, and each counts its own only.
       const known = attempt.keys ?? [];
-      const fresh = keys.filter((k) => !known.some((o) => samePublicKey(o, k)));
+      const fresh = keys.filter((k) => !known.some((o) => sameProof(o, k)));
       if (fresh.length > 0 && known.length < keysPerAttempt) {
         attempt.keys = [...known, ...fresh];
         if (attempt.begun) this.#doors.endpoint({ kind: 'keys', attempt: attempt.id, keys: attempt.keys });
@@ -120,9 +112,9 @@ export class Peers {
   }
 
   /** How the way to the peer is for a name with these keys. */
-  standing(peer: Peer, keys: readonly PublicKey[], now: Instant): Standing {
+  standing(peer: Peer, keys: readonly Proof[], now: Instant): Standing {
     const [live] = peer.live;
-    if (live && provedBy(live.peerAuth, keys)) return { kind: 'protected', live };
+    if (live && proves(live.peerAuth, keys)) return { kind: 'protected', live };
     const conflict = live && this.#conflict(peer, keys, now);
     if (conflict !== undefined) return { kind: 'failed', failure: conflictFailure(conflict, now) };
     const { failure, attempt } = peer;
@@ -182,7 +174,7 @@ export class Peers {
     if (isNew) {
       if (peer.live.length === 0) peer.since = at.wall;
       // The kernel's policies send through the SA that came last; an anonymous one is kept behind those with a proof.
-      const ahead = peerAuth.kind === 'key' ? [] : peer.live.filter((l) => l.peerAuth.kind === 'key');
+      const ahead = isAuthentic(peerAuth) ? [] : peer.live.filter((l) => isAuthentic(l.peerAuth));
       const behind = peer.live.filter((l) => !ahead.includes(l));
       peer.live = [...ahead, { child, peerAuth, suite, since: at.wall }, ...behind];
       this.#children.set(child.id, peer);
@@ -198,7 +190,7 @@ export class Peers {
       this.#endAttempt(peer, true);
     }
     // An anonymous peer proves nothing, so it does not undo what is known of the one that the names mean either.
-    if (failure && (peerAuth.kind === 'key' || attempt?.id === attemptId)) peer.failure = undefined;
+    if (failure && (isAuthentic(peerAuth) || attempt?.id === attemptId)) peer.failure = undefined;
     this.#doors.changed(peer.address);
   }
 
@@ -224,20 +216,22 @@ export class Peers {
         c.keys.filter(
           (k) =>
             c.until > now ||
-            own.some((o) => samePublicKey(o, k)) ||
-            peer.live.some((l) => provedBy(l.peerAuth, [k])),
+            own.some((o) => sameProof(o, k)) ||
+            peer.live.some((l) => proves(l.peerAuth, [k])),
         ),
       );
-      if (!provedBy(peerAuth, keys)) {
+      if (!proves(peerAuth, keys)) {
         return `a rule wants ${peer.text} to prove the key that DNS publishes, and it did not`;
       }
       return undefined;
     }
     const [live] = peer.live;
-    if (live?.peerAuth.kind !== 'key') return undefined;
+    if (!live || !isAuthentic(live.peerAuth)) return undefined;
     if (peerAuth.kind === 'anonymous')
       return 'an SA with a proved peer stands, and an anonymous one does not replace it';
-    return this.#conflict(peer, [peerAuth.key], now) ?? unwanted(peer, live.peerAuth.key, peerAuth.key, now);
+    // One that proves what stands already is that peer anew.
+    if (samePeerAuth(live.peerAuth, peerAuth)) return undefined;
+    return this.#conflict(peer, proofsOf(peerAuth), now) ?? unwanted(peer, live.peerAuth, peerAuth, now);
   }
 
   /** SAs that stand though the rule that has just come up for the address does not allow them. */
@@ -245,7 +239,7 @@ export class Peers {
     const peer = this.find(address);
     if (peer?.insist !== true) return [];
     const keys = peer.claims.flatMap((c) => (c.insist ? c.keys : []));
-    return peer.live.flatMap((l) => (provedBy(l.peerAuth, keys) ? [] : [l.child]));
+    return peer.live.flatMap((l) => (proves(l.peerAuth, keys) ? [] : [l.child]));
   }
 
   story(address: IpAddress, text: string, at: Moment): void {
@@ -267,12 +261,12 @@ export class Peers {
    * Why traffic may not move to an SA that proves one of `keys` alone: the SA that carries it proves a key of
    * another name, which does not vouch for them. A name under `private` has its way.
    */
-  #conflict(peer: Peer, keys: readonly PublicKey[], now: Instant): string | undefined {
+  #conflict(peer: Peer, keys: readonly Proof[], now: Instant): string | undefined {
     const live = peer.live[0];
-    if (live?.peerAuth.kind !== 'key' || peer.insist) return undefined;
+    if (!live || !isAuthentic(live.peerAuth) || peer.insist) return undefined;
     for (const claim of peer.claims) {
-      if (claim.until <= now || !provedBy(live.peerAuth, claim.keys)) continue;
-      if (keys.some((k) => claim.keys.some((c) => samePublicKey(c, k)))) continue;
+      if (claim.until <= now || !proves(live.peerAuth, claim.keys)) continue;
+      if (keys.some((k) => claim.keys.some((c) => sameProof(c, k)))) continue;
       return `the SA with ${peer.text} carries the traffic of ${nameText(claim.name)}, which publishes another key for the same address`;
     }
     return undefined;
@@ -282,13 +276,13 @@ export class Peers {
    * Has the endpoint look whether an SA that stood for a while still has its other end: the answer goes out at once,
    * and a peer that has lost its SA is negotiated with before the lookup after this one.
    */
-  #makeSure(peer: Peer, keys: readonly PublicKey[], at: Moment): void {
+  #makeSure(peer: Peer, keys: readonly Proof[], at: Moment): void {
     if (peer.attempt !== undefined || peer.sureUntil > at.now) return;
     peer.sureUntil = later(at.now, this.#limits.sureMs);
     this.#begin(peer, keys, at);
   }
 
-  #begin(peer: Peer, keys: readonly PublicKey[] | undefined, at: Moment): void {
+  #begin(peer: Peer, keys: readonly Proof[] | undefined, at: Moment): void {
     const attempt: Attempt = { id: this.#nextAttempt++, at: at.now, keys, begun: false };
     peer.attempt = attempt;
     this.#attempts.set(attempt.id, peer);
@@ -317,7 +311,7 @@ export class Peers {
     this.#endAttempt(peer, true);
     const [live] = peer.live;
     // What a crossing negotiation has brought about meanwhile is no failure.
-    if (!live || attempt.keys === undefined || !provedBy(live.peerAuth, attempt.keys)) {
+    if (!live || attempt.keys === undefined || !proves(live.peerAuth, attempt.keys)) {
       this.#remember(peer, at, { code, why, overdue: false, keys: attempt.keys });
     }
     this.#doors.changed(peer.address);
@@ -426,10 +420,10 @@ function isBackedOff(peer: Peer, now: Instant): boolean {
  * Whether what failed would fail for these keys too. A name with a wrong key for somebody else's address must not
  * keep that address's own name from being protected (THREATS A.8).
  */
-function concerns(failure: Failure, keys: readonly PublicKey[]): boolean {
+function concerns(failure: Failure, keys: readonly Proof[]): boolean {
   const { keys: tried } = failure;
   if (failure.code !== 'authentication-failed' || tried === undefined) return true;
-  return keys.every((k) => tried.some((t) => samePublicKey(t, k)));
+  return keys.every((k) => tried.some((t) => sameProof(t, k)));
 }
 
 /**
@@ -437,13 +431,13 @@ function concerns(failure: Failure, keys: readonly PublicKey[]): boolean {
  * fit together, but nobody here has asked for that name, and anybody can have a name lead to this address
  * (THREATS A.7).
  */
-function unwanted(peer: Peer, has: PublicKey, proves: PublicKey, now: Instant): string | undefined {
+function unwanted(peer: Peer, has: PeerAuth, proved: PeerAuth, now: Instant): string | undefined {
   const asked = [
-    has,
+    ...proofsOf(has),
     ...(peer.attempt?.keys ?? []),
     ...peer.claims.flatMap((c) => (c.until > now ? c.keys : [])),
   ];
-  if (asked.some((k) => samePublicKey(k, proves))) return undefined;
+  if (proves(proved, asked)) return undefined;
   return `an SA with ${peer.text} stands that proved another key, and no name that was looked up has this one`;
 }
 

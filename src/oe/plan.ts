@@ -1,5 +1,6 @@
 import type { Secure, Verdict } from '../dns/dnssec/verdict.ts';
 import { decodeIpseckey, publicKeyOf, type Ipseckey } from '../dns/ipseckey.ts';
+import type { Proof } from '../ike/proof.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
 import type { RRset } from '../dns/rrset.ts';
 import { Ede, Type } from '../dns/types.ts';
@@ -217,8 +218,8 @@ export function unsignedZone(text: string, zone: string): Reason {
 
 /** What is to happen to traffic to one address. */
 export type Fate =
-  /** `insist`: nothing passes without protection. */
-  | { readonly kind: 'protect'; readonly insist: boolean }
+  /** `insist`: nothing passes without protection. `proofs`: the peer must prove one of them. */
+  | { readonly kind: 'protect'; readonly insist: boolean; readonly proofs: readonly Proof[] }
   | { readonly kind: 'clear'; readonly reason: Reason }
   | { readonly kind: 'refuse'; readonly reason: Reason };
 
@@ -230,7 +231,6 @@ export interface AddressPlan {
 
 export interface Plan {
   readonly addresses: readonly AddressPlan[];
-  readonly keys: readonly PublicKey[];
   readonly finding: KeyFinding | undefined;
 }
 
@@ -255,13 +255,18 @@ export interface PlanInput {
 
 /** Decides, for each address of an answer, between protection, clear and refusal. Reasons are values. */
 export function planOf(input: PlanInput): Plan {
-  const { finding } = input;
-  const keys = finding?.kind === 'usable' ? finding.choice.chosen.map((c) => c.key) : [];
   const addresses = input.addresses.map((address): AddressPlan => {
     const decision = decideFor(input.policy, namesOf(input.name, input.onBehalf), address);
     return { address, decision, fate: fateOf(input, address, decision) };
   });
-  return { addresses, keys, finding };
+  return { addresses, finding: input.finding };
+}
+
+/** Whether somebody could prove something, so that the way to some address may be protected later. */
+export function hasProofs({ addresses, finding }: Plan): boolean {
+  return (
+    finding?.kind === 'usable' || addresses.some((a) => a.fate.kind === 'protect' && a.fate.proofs.length > 0)
+  );
 }
 
 /** The names whose rules count for an address of `name`. */
@@ -325,7 +330,15 @@ function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate 
     };
     return insist ? { kind: 'refuse', reason: { ...reason, ede: Ede.BLOCKED } } : { kind: 'clear', reason };
   }
-  if (input.finding?.kind === 'usable') return { kind: 'protect', insist };
+  const { rule } = decision;
+  if (rule?.auth !== undefined) {
+    // Whoever is reached by a name must have a certificate of that name; a rule by prefix knows of no name.
+    const name = rule.match.kind === 'prefix' ? {} : { name: nameText(input.name).replace(/\.$/, '') };
+    return { kind: 'protect', insist, proofs: [{ kind: 'memberOf', group: rule.auth, ...name }] };
+  }
+  if (input.finding?.kind === 'usable') {
+    return { kind: 'protect', insist, proofs: input.finding.choice.chosen.map((c) => c.key) };
+  }
   const reason: Reason =
     input.finding?.kind === 'none'
       ? input.finding.reason

@@ -21,6 +21,8 @@ export type Match =
 export interface Rule {
   readonly match: Match;
   readonly group: Group;
+  /** The private group whose members these are (`[[ike.auth]]`); absent: keys in DNS prove who they are. */
+  readonly auth?: string;
   /** As the configuration says it: `*.example.org`, `192.0.2.0/24`. */
   readonly text: string;
   /** 1-based place in the list. */
@@ -100,6 +102,12 @@ export function decideInbound(policy: Policy, address: IpAddress): Decision {
   };
 }
 
+/** The rule by which a peer that calls itself `name` may be a member of a private group. */
+export function memberRule(policy: Policy, name: NameKey): Rule | undefined {
+  const rule = policy.rules.find((r) => matches(r.match, name, undefined));
+  return rule?.auth === undefined ? undefined : rule;
+}
+
 /** Whether a lookup of `name` can end in protection, whatever its addresses turn out to be. */
 export function mayProtect(policy: Policy, name: NameKey): boolean {
   for (const rule of policy.rules) {
@@ -107,6 +115,19 @@ export function mayProtect(policy: Policy, name: NameKey): boolean {
       if (asksForKeys(rule.group)) return true;
     } else if (matches(rule.match, name, undefined)) {
       return asksForKeys(rule.group);
+    }
+  }
+  return asksForKeys(policy.outbound);
+}
+
+/** Whether it can be that a key in DNS has to prove some address of `name`. */
+export function mayNeedKeys(policy: Policy, name: NameKey): boolean {
+  for (const rule of policy.rules) {
+    const needs = asksForKeys(rule.group) && rule.auth === undefined;
+    if (rule.match.kind === 'prefix') {
+      if (needs) return true;
+    } else if (matches(rule.match, name, undefined)) {
+      return needs;
     }
   }
   return asksForKeys(policy.outbound);

@@ -7,7 +7,7 @@ import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { decoded } from '../wire/reader.ts';
 import { addressesIn } from './addresses.ts';
 import type { Lookup, Target } from './lookup.ts';
-import { namesOf, type Reason } from './plan.ts';
+import { hasProofs, namesOf, type Reason } from './plan.ts';
 import type { Group } from './policy.ts';
 
 /** Hosts of one service that are looked at: those of the first priorities. */
@@ -147,7 +147,7 @@ function fateOf(set: RRset, rdata: Uint8Array, resolution: Resolution, context: 
     if (reason) return dropped(reason);
   }
   const released = lookups.flatMap(addressesOf);
-  const hasKey = lookups.some((l) => (l.plan?.keys.length ?? 0) > 0);
+  const hasKey = lookups.some((l) => l.plan !== undefined && hasProofs(l.plan));
   const isReleased = (hint: IpAddress): boolean => released.some((a) => sameAddress(a, hint));
   const forbidden: IpAddress[] = [];
   const unprotected: IpAddress[] = [];

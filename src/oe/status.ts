@@ -21,7 +21,7 @@ export interface PeerStatus {
   readonly names: readonly string[];
   readonly state: PeerState;
   /** Who vouches for the peer: a key in signed DNS, nobody, or there is nothing to vouch for. */
-  readonly verified: 'dns' | 'anonymous' | null;
+  readonly verified: 'dns' | 'group' | 'anonymous' | null;
   /** Why it is so, e.g. `no-reply`; null while all is well. */
   readonly code: string | null;
   /** The same as a sentence. */

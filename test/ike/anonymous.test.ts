@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { describeId, judgeProof } from '../../src/ike/authenticate.ts';
-import { nullAuth, signedOctets } from '../../src/ike/crypto/auth.ts';
+import { sharedKeyAuth, signedOctets } from '../../src/ike/crypto/auth.ts';
 import { AuthMethod, NotifyType, Prf } from '../../src/ike/numbers.ts';
 import { notify, type InnerPayload } from '../../src/ike/payloads.ts';
 import type { Secrets } from '../../src/ike/session.ts';
+import type { IpAddress } from '../../src/net/address.ts';
+import { wallSeconds } from '../../src/time.ts';
 import { identity, pair, World, type Node, type Pair } from './pair.ts';
 
 /** What a peer that proves nothing must not get. */
@@ -77,9 +79,11 @@ test('THREATS A.3: data in ID_NULL names nobody and is not shown', () => {
   const keys = { skPi: new Uint8Array(32).fill(7) };
   const secrets = { ...half, keys, suite: { prf } } as unknown as Secrets;
   const signed = signedOctets({ ownInit: half.initI, otherNonce: half.nonceR, prf, skP: keys.skPi, id });
-  const auth = { method: AuthMethod.NULL, data: nullAuth(prf, keys.skPi, signed) };
+  const auth = { method: AuthMethod.NULL, data: sharedKeyAuth(prf, keys.skPi, signed) };
   const known = [identity('Ed25519', 1).publicKey];
-  expect(judgeProof(secrets, 'initiator', id, auth, known)).toMatchObject({
+  const peer: IpAddress = { family: 4, octets: new Uint8Array(4) };
+  const claimed = { id, auth, payloads: [], peer, wanted: known, groups: [], wall: wallSeconds(0) };
+  expect(judgeProof(secrets, 'initiator', claimed)).toMatchObject({
     ok: true,
     peerAuth: { kind: 'anonymous' },
   });

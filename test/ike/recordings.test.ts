@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseEndpoint } from '../../src/net/address.ts';
 import { toHex } from '../../src/wire/octets.ts';
 import { encoded } from '../../src/wire/writer.ts';
-import { nullAuth, signedOctets, verifyNullAuth } from '../../src/ike/crypto/auth.ts';
+import { sharedKeyAuth, signedOctets, verifySharedKeyAuth } from '../../src/ike/crypto/auth.ts';
 import { childKeys } from '../../src/ike/crypto/prf.ts';
 import { importPublicKey, verifyAuth } from '../../src/ike/crypto/signature.ts';
 import { Reassembly, openEncrypted } from '../../src/ike/encrypted.ts';
@@ -209,8 +209,8 @@ function verdictOn(
 ): boolean {
   const prf = 7;
   if (auth.method === AuthMethod.NULL) {
-    expect(nullAuth(prf, skP, signed).length).toBe(auth.data.length);
-    return verifyNullAuth(prf, skP, signed, auth.data);
+    expect(sharedKeyAuth(prf, skP, signed).length).toBe(auth.data.length);
+    return verifySharedKeyAuth(prf, skP, signed, auth.data);
   }
   const imported = importPublicKey(publicKeyOf(recorded?.publicKeyPem ?? ''));
   if (!imported.ok) throw new Error(imported.why);

@@ -44,7 +44,7 @@ describe.each([
   ['Ed448', edwards448, announcedHashes, 14, 'Ed448'],
 ] as const)('%s, the peer announcing %#', (_, key, hashes, method, scheme) => {
   test(`signs with method ${method}, ${scheme}; another message or a changed bit does not verify`, () => {
-    const auth = signAuth(key, hashes, signed);
+    const auth = signAuth(key, { hashes }, signed);
     if (!auth) throw new Error('not signed');
     expect(auth.method).toBe(method);
     const verifiable = keyOf(key);
@@ -58,7 +58,7 @@ describe.each([
   });
 
   test('another key does not verify it, of the same kind or not', () => {
-    const auth = signAuth(key, hashes, signed);
+    const auth = signAuth(key, { hashes }, signed);
     if (!auth) throw new Error('not signed');
     for (const other of [rsa, rsaOther, p256, p384, p521, edwards25519, edwards448]) {
       if (other !== key) expect(verifyAuth(keyOf(other), auth, signed)).toMatchObject({ ok: false });
@@ -67,8 +67,8 @@ describe.each([
 });
 
 test('Ed25519 signs only for a peer that announces the identity hash (RFC 8420 §2)', () => {
-  expect(signAuth(edwards25519, [2, 3, 4], signed)).toBeUndefined();
-  expect(signAuth(edwards25519, undefined, signed)).toBeUndefined();
+  expect(signAuth(edwards25519, { hashes: [2, 3, 4] }, signed)).toBeUndefined();
+  expect(signAuth(edwards25519, { hashes: undefined }, signed)).toBeUndefined();
 });
 
 test('Ed25519 signs as RFC 8032 §7.1 test 2', () => {
@@ -78,7 +78,7 @@ test('Ed25519 signs as RFC 8032 §7.1 test 2', () => {
     format: 'der',
     type: 'pkcs8',
   });
-  const auth = signAuth(key, announcedHashes, Uint8Array.of(0x72));
+  const auth = signAuth(key, { hashes: announcedHashes }, Uint8Array.of(0x72));
   expect(toHex(auth?.data ?? new Uint8Array(0))).toBe(
     '07300506032b6570' +
       '92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00',

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
-import { nameText, reverseName } from '../../src/dns/name.ts';
+import { nameText, reverseName, type NameKey } from '../../src/dns/name.ts';
 import type { Question } from '../../src/dns/message.ts';
 import type { Resolution } from '../../src/dns/resolver.ts';
 import { Type, typeName } from '../../src/dns/types.ts';
-import type { PublicKey } from '../../src/net/public-key.ts';
+import type { Proof } from '../../src/ike/proof.ts';
+import type { IpAddress } from '../../src/net/address.ts';
 import { PeerKeys } from '../../src/oe/peer-keys.ts';
 import { toUtf8 } from '../../src/wire/octets.ts';
 import { address, addressSet, insecure, key, keyRecord, keySet, secure } from './stage.ts';
@@ -98,8 +99,9 @@ test('strangers make us look up 256 identities at a time and not more', () => {
 /** Somebody who asks for keys, with the resolver played by hand. */
 class Desk {
   readonly asked: string[] = [];
-  readonly answers: { query: number; keys: readonly PublicKey[]; why: string }[] = [];
+  readonly answers: { query: number; keys: readonly Proof[]; why: string }[] = [];
   readonly #ids: number[] = [];
+  groupOf: (peer: IpAddress, name: NameKey | undefined) => string | undefined = () => undefined;
   readonly keys = new PeerKeys({
     lookup: (question: Question) => {
       this.asked.push(`${typeName(question.type)} ${nameText(question.name)}`);
@@ -109,6 +111,7 @@ class Desk {
     answer: (query, _peer, keys, why) => {
       this.answers.push({ query, keys, why });
     },
+    groupOf: (peer, name) => this.groupOf(peer, name),
   });
 
   /** Answers the oldest open question. */

@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { modulusBits, type PublicKey } from '../../net/public-key.ts';
+import { concatOctets } from '../../wire/octets.ts';
 import { edwardsFault } from './edwards.ts';
 
 /** A public key that has passed the checks: strong enough, and a point on its curve and of no small order. */
@@ -29,6 +30,26 @@ export function importPublicKey(publicKey: PublicKey): ImportedKey {
       why: publicKey.kind === 'ecdsa' ? 'the point is not on its curve' : 'it is no such key',
     };
   }
+}
+
+/** The key in the form in which DNS publishes it; undefined where it is of a kind that IKE cannot use. */
+export function publicKeyOf(key: KeyObject): PublicKey | undefined {
+  const jwk = key.export({ format: 'jwk' });
+  const octets = (text = ''): Uint8Array => Uint8Array.fromBase64(text, { alphabet: 'base64url' });
+  const { kty, crv } = jwk;
+  if (kty === 'RSA') return { kind: 'rsa', modulus: octets(jwk.n), exponent: octets(jwk.e) };
+  if (kty === 'EC' && (crv === 'P-256' || crv === 'P-384' || crv === 'P-521')) {
+    return { kind: 'ecdsa', curve: crv, point: concatOctets(octets(jwk.x), octets(jwk.y)) };
+  }
+  if (kty === 'OKP' && (crv === 'Ed25519' || crv === 'Ed448')) {
+    return { kind: 'eddsa', curve: crv, point: octets(jwk.x) };
+  }
+  return undefined;
+}
+
+/** SubjectPublicKeyInfo in DER, as a CERT payload carries a raw key (RFC 7670 §3.1). */
+export function keyInfoOf(key: VerifiableKey): Uint8Array {
+  return new Uint8Array(key.keyObject.export({ type: 'spki', format: 'der' }));
 }
 
 function faultOf(key: PublicKey): string | undefined {

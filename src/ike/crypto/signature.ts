@@ -1,5 +1,6 @@
 import { constants, sign, verify, type KeyObject } from 'node:crypto';
 import { concatOctets } from '../../wire/octets.ts';
+import type { AuthAnnouncement } from '../auth-methods.ts';
 import { AuthMethod, HashAlgorithm, authMethodName, hashName } from '../numbers.ts';
 import { decodeAlgorithm, encodeAlgorithm, type SignatureAlgorithm } from './algorithm-identifier.ts';
 import type { VerifiableKey } from './public-key.ts';
@@ -43,18 +44,25 @@ export function decodeHashes(data: Uint8Array): number[] | undefined {
   );
 }
 
+/** What the peer says that it can verify. */
+export interface Verifier {
+  /** Undefined where it announced none (RFC 7427 §4): then the methods before RFC 7427. */
+  readonly hashes: readonly number[] | undefined;
+  /** Undefined where it announced none (RFC 9593). */
+  readonly methods?: readonly AuthAnnouncement[] | undefined;
+}
+
 /**
- * Signs for IKE_AUTH. `peerHashes`: what the peer announced, undefined where it announced nothing (then the
- * methods before RFC 7427). Undefined: the peer cannot verify any signature of this key (Ed25519 without
- * hash 5, RFC 8420 §2).
+ * Signs for IKE_AUTH. Undefined: the peer cannot verify any signature of this key (Ed25519 without hash 5,
+ * RFC 8420 §2), or does not want to (RFC 9593).
  */
-export function signAuth(
-  key: PrivateKey,
-  peerHashes: readonly number[] | undefined,
-  signed: Uint8Array,
-): AuthValue | undefined {
-  const algorithm = peerHashes && chooseAlgorithm(key, peerHashes);
-  if (!algorithm) return signOldMethod(key, signed);
+export function signAuth(key: PrivateKey, peer: Verifier, signed: Uint8Array): AuthValue | undefined {
+  const algorithm = chooseAlgorithm(key, peer);
+  if (!algorithm) {
+    const old = oldMethodOf(key);
+    const isWanted = peer.methods?.some((m) => m.method === old) ?? true;
+    return old !== undefined && isWanted ? signOldMethod(key, old, signed) : undefined;
+  }
   const identifier = encodeAlgorithm(algorithm);
   const signature = signWith(key, algorithm, signed);
   // RFC 7427 §3: length of the AlgorithmIdentifier, itself, the signature.
@@ -62,13 +70,28 @@ export function signAuth(
   return { method: AuthMethod.DIGITAL_SIGNATURE, data };
 }
 
-/** Checks the peer's signature of method 1, 9, 10, 11 or 14. Other methods are not ok. */
-export function verifyAuth(key: VerifiableKey, auth: AuthValue, signed: Uint8Array): Verified {
+/**
+ * Checks the peer's signature of method 1, 9, 10, 11 or 14. Other methods are not ok. `signer.announces`: the peer
+ * knows RFC 7427, since it has announced hashes itself.
+ */
+export function verifyAuth(
+  key: VerifiableKey,
+  auth: AuthValue,
+  signed: Uint8Array,
+  signer: { readonly announces: boolean } = { announces: false },
+): Verified {
   switch (auth.method) {
     case AuthMethod.DIGITAL_SIGNATURE:
       return verifyDigitalSignature(key, auth.data, signed);
-    case AuthMethod.RSA_DIGITAL_SIGNATURE:
-      return verifyRsaMethod(key, auth.data, signed);
+    case AuthMethod.RSA_DIGITAL_SIGNATURE: {
+      const verified = verifyRsaMethod(key, auth.data, signed);
+      // RFC 8247 §4 keeps method 1, which is SHA-1 with most, for peers that know no better. One that does was told of
+      // our hashes, and falls back only if somebody has taken the list away on the way to it. Its signature does not
+      // cover that message, so this is where it shows.
+      return verified.ok && verified.weak && signer.announces
+        ? refused('it signs with SHA-1, though it knows better hashes: the list of ours has not reached it')
+        : verified;
+    }
     case AuthMethod.ECDSA_SHA2_256_P256:
     case AuthMethod.ECDSA_SHA2_384_P384:
     case AuthMethod.ECDSA_SHA2_512_P521:
@@ -92,14 +115,40 @@ const digests = new Map<number, string>([
 
 // ---- RFC 7427
 
-/** The best that both ends can do. PSS, never PKCS#1 v1.5, which RFC 8247 §3.2 only tolerates. */
-function chooseAlgorithm(key: PrivateKey, peerHashes: readonly number[]): SignatureAlgorithm | undefined {
-  const first = (hashes: readonly number[]): number | undefined => hashes.find((h) => peerHashes.includes(h));
-  const { SHA2_256, SHA2_384, SHA2_512, IDENTITY } = HashAlgorithm;
+/**
+ * The best that both ends can do. PSS; PKCS#1 v1.5, which RFC 8247 §3.2 only tolerates, where the peer asks for that
+ * and nothing else.
+ */
+function chooseAlgorithm(key: PrivateKey, peer: Verifier): SignatureAlgorithm | undefined {
+  const { hashes, methods } = peer;
+  if (!hashes) return undefined;
+  const wanted = methods?.flatMap(({ method, algorithm }) => {
+    const decoded =
+      method === AuthMethod.DIGITAL_SIGNATURE && algorithm ? decodeAlgorithm(algorithm) : undefined;
+    return decoded ? [decoded] : [];
+  });
+  for (const one of algorithmsOf(key)) {
+    if (!hashes.includes(one.kind === 'eddsa' ? HashAlgorithm.IDENTITY : one.hash)) continue;
+    if (wanted) {
+      const found = wanted.find((w) => isLike(w, one));
+      if (found) return found;
+    } else if (one.kind !== 'pkcs1') {
+      return one;
+    }
+  }
+  return undefined;
+}
+
+/** What the key can make, best first. */
+function algorithmsOf(key: PrivateKey): readonly SignatureAlgorithm[] {
+  const { SHA2_256, SHA2_384, SHA2_512 } = HashAlgorithm;
   switch (key.asymmetricKeyType) {
     case 'rsa': {
-      const hash = first([SHA2_512, SHA2_384, SHA2_256]);
-      return hash === undefined ? undefined : { kind: 'pss', hash, saltOctets: hashOctets(hash) };
+      const hashes = [SHA2_512, SHA2_384, SHA2_256];
+      return [
+        ...hashes.map((hash) => ({ kind: 'pss', hash, saltOctets: hashOctets(hash) }) as const),
+        ...hashes.map((hash) => ({ kind: 'pkcs1', hash }) as const),
+      ];
     }
     case 'ec': {
       // A hash as strong as the curve, or else the one above or below.
@@ -108,16 +157,24 @@ function chooseAlgorithm(key: PrivateKey, peerHashes: readonly number[]): Signat
         ['secp384r1', [SHA2_384, SHA2_512, SHA2_256]],
         ['secp521r1', [SHA2_512, SHA2_384, SHA2_256]],
       ]);
-      const hash = first(orders.get(key.asymmetricKeyDetails?.namedCurve ?? '') ?? []);
-      return hash === undefined ? undefined : { kind: 'ecdsa', hash };
+      const order = orders.get(key.asymmetricKeyDetails?.namedCurve ?? '') ?? [];
+      return order.map((hash) => ({ kind: 'ecdsa', hash }));
     }
     case 'ed25519':
-      return peerHashes.includes(IDENTITY) ? { kind: 'eddsa', curve: 'Ed25519' } : undefined;
+      return [{ kind: 'eddsa', curve: 'Ed25519' }];
     case 'ed448':
-      return peerHashes.includes(IDENTITY) ? { kind: 'eddsa', curve: 'Ed448' } : undefined;
+      return [{ kind: 'eddsa', curve: 'Ed448' }];
     default:
-      return undefined;
+      return [];
   }
+}
+
+/** The same but for the salt, of which the peer may want another. */
+function isLike(a: SignatureAlgorithm, b: SignatureAlgorithm): boolean {
+  if (a.kind === 'eddsa' || b.kind === 'eddsa') {
+    return a.kind === 'eddsa' && b.kind === 'eddsa' && a.curve === b.curve;
+  }
+  return a.kind === b.kind && a.hash === b.hash;
 }
 
 function hashOctets(hash: number): number {
@@ -236,17 +293,20 @@ const ecdsaMethods = [
   },
 ] as const;
 
-function signOldMethod(key: PrivateKey, signed: Uint8Array): AuthValue | undefined {
-  if (key.asymmetricKeyType === 'rsa') {
-    // RFC 7296 §3.8: SHA-1 is what a peer without RFC 7427 expects. It is weak against a peer that can make
-    // collisions in what it does not choose alone, i.e. hardly; RFC 8247 §3 keeps the method for such peers.
-    const signature = sign('sha1', signed, { key, padding: constants.RSA_PKCS1_PADDING });
-    return { method: AuthMethod.RSA_DIGITAL_SIGNATURE, data: new Uint8Array(signature) };
-  }
-  const known = ecdsaMethods.find((m) => m.openssl === key.asymmetricKeyDetails?.namedCurve);
-  if (key.asymmetricKeyType !== 'ec' || !known) return undefined;
-  const signature = sign(digests.get(known.hash), signed, { key, dsaEncoding: 'ieee-p1363' });
-  return { method: known.method, data: new Uint8Array(signature) };
+function oldMethodOf(key: PrivateKey): number | undefined {
+  if (key.asymmetricKeyType === 'rsa') return AuthMethod.RSA_DIGITAL_SIGNATURE;
+  if (key.asymmetricKeyType !== 'ec') return undefined;
+  return ecdsaMethods.find((m) => m.openssl === key.asymmetricKeyDetails?.namedCurve)?.method;
+}
+
+function signOldMethod(key: PrivateKey, method: number, signed: Uint8Array): AuthValue {
+  const known = ecdsaMethods.find((m) => m.method === method);
+  // RFC 7296 §3.8: SHA-1 is what a peer without RFC 7427 expects. It is weak against a peer that can make
+  // collisions in what it does not choose alone, i.e. hardly; RFC 8247 §4 keeps the method for such peers.
+  const signature = known
+    ? sign(digests.get(known.hash), signed, { key, dsaEncoding: 'ieee-p1363' })
+    : sign('sha1', signed, { key, padding: constants.RSA_PKCS1_PADDING });
+  return { method, data: new Uint8Array(signature) };
 }
 
 /** Method 1: PKCS#1 v1.5; SHA-1 is usual, a better hash is allowed (RFC 7296 §3.8). */

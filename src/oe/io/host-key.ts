@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { Exit, OeError, messageOf } from '../../errors.ts';
+import { publicKeyOf } from '../../ike/crypto/public-key.ts';
 import type { PublicKey } from '../../net/public-key.ts';
 
 export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa';
@@ -101,22 +102,9 @@ export function scratchKey(): HostKey {
 
 /** The public half in the form in which DNS publishes it. */
 export function publicKeyFrom(privateKey: KeyObject, path: string): PublicKey {
-  const jwk = createPublicKey(privateKey).export({ format: 'jwk' });
-  const octets = (text: string | undefined): Uint8Array =>
-    Uint8Array.fromBase64(text ?? '', { alphabet: 'base64url' });
-  if (jwk.kty === 'RSA') return { kind: 'rsa', modulus: octets(jwk.n), exponent: octets(jwk.e) };
-  const { crv } = jwk;
-  if (jwk.kty === 'EC' && (crv === 'P-256' || crv === 'P-384' || crv === 'P-521')) {
-    const [x, y] = [octets(jwk.x), octets(jwk.y)];
-    const point = new Uint8Array(x.length + y.length);
-    point.set(x);
-    point.set(y, x.length);
-    return { kind: 'ecdsa', curve: crv, point };
-  }
-  if (jwk.kty === 'OKP' && (crv === 'Ed25519' || crv === 'Ed448')) {
-    return { kind: 'eddsa', curve: crv, point: octets(jwk.x) };
-  }
-  throw notAKey(path, `it is of a kind that IKE cannot use (${jwk.kty ?? '?'} ${crv ?? ''})`);
+  const publicKey = publicKeyOf(createPublicKey(privateKey));
+  if (publicKey) return publicKey;
+  throw notAKey(path, `it is of a kind that IKE cannot use (${privateKey.asymmetricKeyType ?? '?'})`);
 }
 
 function generate(type: HostKeyType): KeyObject {
