@@ -7,6 +7,7 @@ import {
   decodeMessage,
   emptyMessage,
   encodeMessage,
+  questionAt,
   type EdnsOptionData,
   type Message,
   type Question,
@@ -63,8 +64,6 @@ const maxMisfits = 16;
 const paddedTo = 128;
 /** Octets of a COOKIE option with a server's cookie (RFC 7873 §4). */
 const cookieOptionOctets = { least: clientCookieOctets + 8, most: clientCookieOctets + 32 };
-/** Where the first question of a message begins: after the header (RFC 1035 §4.1.1). */
-const questionAt = 12;
 
 /**
  * Questions to servers, one transaction each. A transaction takes one datagram that fits, or goes over to TCP where

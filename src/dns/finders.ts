@@ -3,6 +3,7 @@ import type { IpAddress } from '../net/address.ts';
 import type { Random } from '../random.ts';
 import { earliest, later, type Deadline, type Instant } from '../time.ts';
 import { Asks, type Heard } from './asks.ts';
+import type { Reply } from './dnssec/chain.ts';
 import type { EffectSink, Exchange, Finder, Origin, Server } from './finder.ts';
 import { Forward } from './forward.ts';
 import { limitDefaults, type Limits } from './limits.ts';
@@ -57,10 +58,26 @@ export interface FindersOptions extends Routes {
 }
 
 /** A question on its way, whichever finder has it now. */
-interface Routed extends Exchange {
+class Routed implements Exchange {
+  readonly question: Question;
+  reply: Reply | undefined;
+  from: Origin | undefined;
   inner: Exchange;
   finder: Finder;
   readonly payer: object | undefined;
+
+  constructor(inner: Exchange, finder: Finder, payer: object | undefined) {
+    this.question = inner.question;
+    this.reply = inner.reply;
+    this.from = inner.from;
+    this.inner = inner;
+    this.finder = finder;
+    this.payer = payer;
+  }
+
+  get trace(): readonly string[] {
+    return this.inner.trace ?? [];
+  }
 }
 
 /**
@@ -141,17 +158,7 @@ export class Finders {
   ): Exchange {
     const finder = this.#finderFor(question, now, effects);
     const inner = finder.start(question, avoided, now, effects, payer);
-    const routed: Routed = {
-      question,
-      reply: inner.reply,
-      from: inner.from,
-      inner,
-      finder,
-      payer,
-      get trace(): readonly string[] {
-        return this.inner.trace ?? [];
-      },
-    };
+    const routed = new Routed(inner, finder, payer);
     if (!routed.reply) this.#routed.set(inner, routed);
     return routed;
   }

@@ -106,6 +106,8 @@ export const HeaderBit = {
   CD: 0x10,
 } as const;
 
+/** Where the first question of a message begins: after the header (RFC 1035 §4.1.1). */
+export const questionAt = 12;
 /** The DO bit of EDNS (RFC 3225 §3). */
 const dnssecOkBit = 0x8000;
 
@@ -134,12 +136,12 @@ function readMessage(r: Reader): Message {
   if (count > maxRecords) r.fail(`${count} records`);
   const questions: Question[] = [];
   for (let i = 0; i < questionCount; i++) questions.push(readQuestion(r));
-  const answer = readRecords(r, answerCount);
-  const authority = readRecords(r, authorityCount);
+  const answer = readRecords(r, answerCount, questions);
+  const authority = readRecords(r, authorityCount, questions);
   const additional: ResourceRecord[] = [];
   let opt: { readonly edns: Edns; readonly rcodeHigh: number } | undefined;
   for (let i = 0; i < additionalCount; i++) {
-    const head = readRecordHead(r);
+    const head = readRecordHead(r, questions);
     if (head.type !== Type.OPT) {
       additional.push(withRdata(r, head));
       continue;
@@ -179,14 +181,23 @@ interface RecordHead {
   readonly ttl: number;
 }
 
-function readRecordHead(r: Reader): RecordHead {
-  return { owner: readName(r), type: r.u16(), class: r.u16(), ttl: r.u32() };
+function readRecordHead(r: Reader, questions: readonly Question[]): RecordHead {
+  return { owner: readOwner(r, questions), type: r.u16(), class: r.u16(), ttl: r.u32() };
 }
 
-function readRecords(r: Reader, count: number): ResourceRecord[] {
+/** Most owners point at the question's name: one string for all of them is hashed once, not each time that it is a key. */
+function readOwner(r: Reader, [question]: readonly Question[]): NameKey {
+  const { octetsAll, offset } = r;
+  if (question === undefined || octetsAll[offset] !== 0xc0 || octetsAll[offset + 1] !== questionAt)
+    return readName(r);
+  r.skip(2);
+  return question.name;
+}
+
+function readRecords(r: Reader, count: number, questions: readonly Question[]): ResourceRecord[] {
   const records: ResourceRecord[] = [];
   for (let i = 0; i < count; i++) {
-    const head = readRecordHead(r);
+    const head = readRecordHead(r, questions);
     if (head.type === Type.OPT) r.fail('an OPT record outside the additional section');
     records.push(withRdata(r, head));
   }

@@ -8,11 +8,12 @@ const sentinel = /^root-key-sentinel-(is|not)-ta-(\d{5})$/;
  * Whether the answer to `question`, which is secure, is to be SERVFAIL all the same, so that a measurement in a browser
  * can tell which root keys its resolver trusts (RFC 8509 §2.2).
  */
-export function sentinelRefuses(question: Question, rootTags: readonly number[]): boolean {
+export function sentinelRefuses(question: Question, rootTags: () => readonly number[]): boolean {
   if (question.type !== Type.A && question.type !== Type.AAAA) return false;
+  if (!question.name.startsWith('root-key-sentinel-', 1)) return false;
   const match = sentinel.exec(labelsOf(question.name)[0] ?? '');
   if (!match) return false;
-  return rootTags.includes(Number(match[2])) !== (match[1] === 'is');
+  return rootTags().includes(Number(match[2])) !== (match[1] === 'is');
 }
 
 /**

@@ -55,21 +55,17 @@ export function checkSignatures(
   wall: WallSeconds,
   budget: Budget,
 ): SignatureCheck {
-  const what = `${nameText(set.owner)} ${typeName(set.type)}`;
+  const what = (): string => `${nameText(set.owner)} ${typeName(set.type)}`;
   if (set.signatures.length === 0) {
     return {
       ok: false,
       ede: Ede.RRSIGS_MISSING,
-      why: `${what} has no signature in the signed zone ${nameText(zone)}`,
+      why: `${what()} has no signature in the signed zone ${nameText(zone)}`,
     };
   }
-  let best: Complaint = {
-    weight: 0,
-    ede: Ede.RRSIGS_MISSING,
-    why: `no signature of ${what} is by ${nameText(zone)}`,
-  };
+  let best: Complaint | undefined;
   const complain = (complaint: Complaint): void => {
-    if (complaint.weight > best.weight) best = complaint;
+    if (complaint.weight > (best?.weight ?? 0)) best = complaint;
   };
   for (const rdata of set.signatures.slice(0, signaturesPerRRset)) {
     const decoded = decodeRrsig(rdata);
@@ -77,7 +73,7 @@ export function checkSignatures(
       complain({
         weight: 1,
         ede: Ede.DNSSEC_BOGUS,
-        why: `a signature of ${what} is malformed: ${decoded.error.message}`,
+        why: `a signature of ${what()} is malformed: ${decoded.error.message}`,
       });
       continue;
     }
@@ -95,7 +91,7 @@ export function checkSignatures(
       complain({
         weight: 2,
         ede: Ede.DNSKEY_MISSING,
-        why: `${what} is signed by key ${key}, which ${nameText(zone)} has not`,
+        why: `${what()} is signed by key ${key}, which ${nameText(zone)} has not`,
       });
       continue;
     }
@@ -115,17 +111,18 @@ export function checkSignatures(
         );
       if (isGood === true && soa && !isKnown) key.soa = { octets: soa, signature: sig.signature.slice() };
       if (isGood === undefined) {
-        return { ok: false, ede: Ede.DNSSEC_BOGUS, why: `checking ${what} would take too many signatures` };
+        return { ok: false, ede: Ede.DNSSEC_BOGUS, why: `checking ${what()} would take too many signatures` };
       }
       if (isGood) return accepted(set, sig, wall, dnskey);
       complain({
         weight: 5,
         ede: Ede.DNSSEC_BOGUS,
-        why: `the signature of ${what} by key ${dnskey.tag} of ${nameText(zone)} is wrong`,
+        why: `the signature of ${what()} by key ${dnskey.tag} of ${nameText(zone)} is wrong`,
       });
     }
   }
-  return { ok: false, ede: best.ede, why: best.why };
+  const { ede, why } = best ?? notBy(zone, what);
+  return { ok: false, ede, why };
 }
 
 /** About how many octets are signed of a set. */
@@ -146,23 +143,23 @@ function misfit(
   zone: NameKey,
   sig: Rrsig,
   wall: WallSeconds,
-  what: string,
+  what: () => string,
 ): Complaint | undefined {
   if (sig.typeCovered !== set.type || sig.signer !== zone || !isBelow(set.owner, zone)) {
-    return { weight: 1, ede: Ede.RRSIGS_MISSING, why: `no signature of ${what} is by ${nameText(zone)}` };
+    return notBy(zone, what);
   }
   // A wildcard above the zone that signs would let a parent's wildcard speak for names of the child.
   if (sig.labels > ownerLabels(set.owner) || sig.labels < labelCount(zone)) {
-    return { weight: 4, ede: Ede.DNSSEC_BOGUS, why: `a signature of ${what} claims ${sig.labels} labels` };
+    return { weight: 4, ede: Ede.DNSSEC_BOGUS, why: `a signature of ${what()} claims ${sig.labels} labels` };
   }
   if (serial(sig.expiration, sig.inception) < 0) {
-    return { weight: 3, ede: Ede.DNSSEC_BOGUS, why: `a signature of ${what} expires before it begins` };
+    return { weight: 3, ede: Ede.DNSSEC_BOGUS, why: `a signature of ${what()} expires before it begins` };
   }
   if (serial(sig.expiration, wall) < 0) {
     return {
       weight: 4,
       ede: Ede.SIGNATURE_EXPIRED,
-      why: `the signature of ${what} expired ${dateText(sig.expiration, wall)}`,
+      why: `the signature of ${what()} expired ${dateText(sig.expiration, wall)}`,
     };
   }
   if (serial(wall, sig.inception) < 0) {
@@ -170,10 +167,14 @@ function misfit(
     return {
       weight: 4,
       ede: Ede.SIGNATURE_NOT_YET_VALID,
-      why: `the signature of ${what} is not valid before ${when}`,
+      why: `the signature of ${what()} is not valid before ${when}`,
     };
   }
   return undefined;
+}
+
+function notBy(zone: NameKey, what: () => string): Complaint {
+  return { weight: 1, ede: Ede.RRSIGS_MISSING, why: `no signature of ${what()} is by ${nameText(zone)}` };
 }
 
 function accepted(set: RRset, sig: Rrsig, wall: WallSeconds, key: Dnskey): SignatureCheck {
