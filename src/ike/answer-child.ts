@@ -1,3 +1,4 @@
+import { isUndecided, noteCrossing } from './collisions.ts';
 import { describeChild, childOf, install } from './child-sa.ts';
 import { generateDh, supportedGroups } from './crypto/dh.ts';
 import { sendAnswer } from './exchange.ts';
@@ -83,6 +84,7 @@ function refused(session: Session, type: number, data?: Uint8Array): ChildVerdic
 /** The wish is granted as soon as there is an SPI. */
 export function grantChild(session: Session, answer: ChildAnswer): void {
   session.answering = { step: 'spi', ...answer };
+  noteCrossing(session, answer.offer);
   session.host.askSpi(session, 'answer');
 }
 
@@ -124,10 +126,12 @@ export function onAnswerSpi(
     offer.tsR,
     ...(offer.mode === 'transport' ? [notify(NotifyType.USE_TRANSPORT_MODE)] : []),
   ];
+  child.isRedundant = answering.isRedundant ?? false;
   session.answering = { ...answering, step: 'install', child, payloads };
   // What we send stays on the authenticated child of the pair, or on the old one until the peer is ready (§2.8).
   const isShadowed = peerAuth.kind === 'anonymous' && host.authenticatedElsewhere(session);
-  install(session, child, isShadowed || offer.replaces !== undefined ? 'inbound' : 'both');
+  const waits = isShadowed || child.isRedundant || offer.replaces !== undefined;
+  install(session, child, waits ? 'inbound' : 'both');
   return undefined;
 }
 
@@ -148,17 +152,29 @@ export function settleChild(session: Session, child: Child): void {
     child.state = 'live';
     return;
   }
+  if (child.isRedundant) {
+    child.state = 'redundant';
+    return;
+  }
   const isShadowed = child.sa.peerAuth.kind === 'anonymous' && session.host.authenticatedElsewhere(session);
   child.state = isShadowed ? 'shadowed' : 'switching';
-  if (!isShadowed) startTimer(session, 'switch', session.host.limits.rekeySwitchMs);
+  if (isShadowed) return;
+  const isOrphan = child.replaces !== undefined && !session.children.has(child.replaces);
+  // The one that it replaces went while the kernel was busy.
+  if (isOrphan) install(session, child, 'outbound');
+  else startTimer(session, 'switch', session.host.limits.rekeySwitchMs);
 }
 
-/** Outbound traffic moves to the children whose predecessor has gone, or which nothing shadows any longer. */
-export function switchOutbound(session: Session): void {
+/**
+ * Outbound traffic moves to the children whose predecessor goes, or which nothing shadows any longer. `at`: it goes
+ * now, so that even a child that may turn out to be redundant is better.
+ */
+export function switchOutbound(session: Session, at: 'once' | 'leisure' = 'leisure'): void {
   for (const child of session.children.values()) {
     const ready =
-      child.state === 'switching' ||
+      (child.state === 'switching' && (at === 'once' || !isUndecided(session, child.replaces))) ||
       (child.state === 'shadowed' && !session.host.authenticatedElsewhere(session));
     if (ready) install(session, child, 'outbound');
+    else if (child.state === 'switching') startTimer(session, 'switch', session.host.limits.rekeySwitchMs);
   }
 }

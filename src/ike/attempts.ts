@@ -1,10 +1,19 @@
 import { parseAddress, type Endpoint, type IpAddress } from '../net/address.ts';
-import type { PublicKey } from '../net/public-key.ts';
 import type { EndpointInput } from './endpoint.ts';
 import { endSession } from './ending.ts';
+import { hasten } from './exchange.ts';
 import { advance, beginInit, isStale } from './initiator.ts';
 import { isAuthenticated, liveChildOf, pairKey, pairOf, serves, type Pairs } from './pairs.ts';
-import { newSession, type Attempt, type Child, type Host, type Phase, type Session } from './session.ts';
+import { isAuthentic, proofsOf, type Proof } from './proof.ts';
+import {
+  newSession,
+  tell,
+  type Attempt,
+  type Child,
+  type Host,
+  type Phase,
+  type Session,
+} from './session.ts';
 import { isLeaving, isQuiet, probe } from './standing.ts';
 
 /**
@@ -36,7 +45,7 @@ export class Attempts {
     if (!this.#serve(attempt)) this.#work(attempt, input.local, input.peer);
   }
 
-  keys(id: number, keys: readonly PublicKey[]): void {
+  keys(id: number, keys: readonly Proof[]): void {
     const attempt = this.#open.get(id);
     if (!attempt) return;
     attempt.keys = keys;
@@ -73,6 +82,35 @@ export class Attempts {
     if (session.attempts.size > 0) {
       this.#begin([...session.attempts], session.local, session.remote, true);
     }
+  }
+
+  /**
+   * Begins anew beside an IKE SA that stands, for itself: the peer has to prove the same again. `isDoubt`: it is feared
+   * to have lost its end; else the old one goes once the new one stands (RFC 7296 §2.8.3).
+   */
+  beginBeside(old: Session, isDoubt: boolean, why: string): void {
+    const { phase } = old;
+    if (phase.phase !== 'standing') return;
+    const { peerAuth } = phase;
+    // A stranger that began has not said that it wants to be asked.
+    if (peerAuth.kind === 'anonymous' && old.role === 'responder') return;
+    if (this.#pairs.others(old).some((s) => s.role === 'initiator' && isBeginning(s))) return;
+    const { ike: port } = this.#host.options.ports;
+    const session = newSession(
+      this.#host,
+      'initiator',
+      this.#host.newSpi(),
+      { ...old.local, port },
+      { ...old.remote, port },
+      notBegun,
+      { anonymous: old.anonymous, require: isAuthentic(peerAuth) ? 'authenticated' : 'any' },
+    );
+    if (!this.#admit(session)) return;
+    session.trusted = proofsOf(peerAuth);
+    session.besides = { session: old, isDoubt };
+    tell(session, `a new IKE SA beside the one that stands: ${why}`);
+    beginInit(session);
+    if (isDoubt) hasten(session, 'fresh');
   }
 
   /** A child stands. */
@@ -207,9 +245,11 @@ function detach(attempt: Attempt): readonly Session[] {
   return sessions;
 }
 
-function isBeginning({ phase }: Session): boolean {
-  return phase.phase === 'initSent' || phase.phase === 'keysAwaited' || phase.phase === 'authSent';
+export function isBeginning({ phase }: Session): boolean {
+  return beginning.includes(phase.phase);
 }
+
+const beginning: readonly Phase['phase'][] = ['initSent', 'intermediateSent', 'keysAwaited', 'authSent'];
 
 /** Asks for a child in an IKE SA that has none and gets none; whatever else is being asked comes first. */
 function askChildOnce(session: Session): void {

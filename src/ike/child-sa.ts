@@ -1,4 +1,5 @@
 import type { ChildSa, EspSuite, PeerAuth } from './child.ts';
+import { lowerNonce } from './collisions.ts';
 import { childKeys } from './crypto/prf.ts';
 import { describeEspSuite } from './proposals.ts';
 import type { Child, Mode, Role, Secrets, Session } from './session.ts';
@@ -54,6 +55,9 @@ export function childOf(session: Session, secrets: Secrets, peerAuth: PeerAuth, 
     state: 'installing',
     part: 'both',
     replaces: agreed.replaces,
+    madeBy: weBegan ? 'us' : 'peer',
+    nonce: lowerNonce(nonceI, nonceR),
+    isRedundant: false,
     told: false,
     leaving: false,
   };

@@ -1,6 +1,8 @@
+import { randomUnit } from '../random.ts';
 import { later } from '../time.ts';
 import { childOf, describeChild, install, removeChild } from './child-sa.ts';
-import { generateDh } from './crypto/dh.ts';
+import { isRedundant, loserOf, lowerNonce } from './collisions.ts';
+import { generateDh, supportedGroups } from './crypto/dh.ts';
 import { failSession } from './ending.ts';
 import { sendRequest, type Incoming } from './exchange.ts';
 import { Exchange, Group, NotifyType, notifyName, Protocol } from './numbers.ts';
@@ -24,6 +26,8 @@ export interface ChildAnswered {
   /** Undefined: the peer made no child. */
   readonly answer: { readonly SA: SaPayload; readonly TSi: TsPayload; readonly TSr: TsPayload } | undefined;
   readonly payloads: readonly InnerPayload[];
+  /** The lower nonce of the peer's exchange, where it asked for the same at the same time. */
+  readonly crossed?: Uint8Array | undefined;
 }
 
 /** Begins a child: first our SPI, then the request. */
@@ -36,14 +40,16 @@ export function askForChild(session: Session, task: CreateChild): void {
 export function onChildSpi(session: Session, phase: Standing, task: CreateChild, spi: number): void {
   const { host } = session;
   const old = task.rekeys === undefined ? undefined : session.children.get(task.rekeys);
-  if (task.rekeys !== undefined && !old) {
+  if (task.rekeys !== undefined && (!old || isReplaced(session, old) || isBeingReplaced(session, old))) {
     session.asking = undefined;
+    // Should the peer's wish come to nothing, ours comes again.
+    if (old && !old.leaving) session.tasks.push({ ...task, notBefore: later(host.now, host.limits.busyMs) });
     return;
   }
   const { random, suites } = host.options;
   // With a key exchange of its own (PFS), which libreswan wants and strongSwan does not: it may choose NONE. The
   // group is that of the IKE SA, which the peer has shown that it does.
-  const { group } = phase.secrets.suite;
+  const group = task.group ?? phase.secrets.suite.group;
   const dh = generateDh(group, random);
   const offered = espProposals(suites, spi, [group, Group.NONE]);
   const nonce = random.octets(32);
@@ -63,6 +69,19 @@ export function onChildSpi(session: Session, phase: Standing, task: CreateChild,
       ...(task.mode === 'transport' ? [notify(NotifyType.USE_TRANSPORT_MODE)] : []),
     ],
     host.limits.transmissionsEstablished,
+  );
+}
+
+/** Whether there is another that takes its place already. */
+export function isReplaced(session: Session, old: Child): boolean {
+  return [...session.children.values()].some((c) => c.replaces === old.sa.inbound.spi && !c.isRedundant);
+}
+
+/** Whether the peer's wish to replace it is being answered. */
+function isBeingReplaced({ answering }: Session, old: Child): boolean {
+  return (
+    (answering?.step === 'spi' || answering?.step === 'install') &&
+    answering.offer.replaces === old.sa.inbound.spi
   );
 }
 
@@ -101,6 +120,7 @@ export function onCreateChildResponse(
     sharedSecret: shared?.ok ? shared.secret : undefined,
     answer: taken.ok && isSound ? taken.value : undefined,
     payloads,
+    crossed: asked.crossed,
   });
   session.goneEarly.clear();
 }
@@ -109,9 +129,10 @@ export function onCreateChildResponse(
 export function acceptChild(session: Session, phase: Standing, answered: ChildAnswered): void {
   const { answer, payloads, task, spi } = answered;
   if (!answer) {
-    onChildRefused(session, task, firstError(payloads)?.type);
+    onChildRefused(session, task, firstError(payloads));
     return;
   }
+  session.busySince = undefined;
   const choice = acceptEsp(answered.offered, answer.SA);
   const isTransport = findNotify(payloads, NotifyType.USE_TRANSPORT_MODE) !== undefined;
   const { nat } = phase.secrets;
@@ -150,49 +171,114 @@ export function acceptChild(session: Session, phase: Standing, answered: ChildAn
     replaces: task.rekeys,
   });
   tell(session, `← child: ${describeChild(child)}`);
+  const { crossed } = answered;
+  if (crossed && isRedundant(lowerNonce(answered.nonceI, answered.nonceR), crossed)) {
+    // The peer may send into it already.
+    tell(session, 'both have asked for it; this one has the lowest nonce and goes');
+    child.isRedundant = true;
+    install(session, child, 'inbound');
+    session.tasks.push({ what: 'deleteChild', spi, why: 'both have asked for it' });
+    cleanUp(session, task.rekeys, 'it was rekeyed');
+    return;
+  }
+  const loser = crossed && loserOf(session, crossed);
+  if (loser) cleanUp(session, loser.sa.inbound.spi, 'both have asked for it');
   install(session, child, 'both');
+}
+
+/** It is for the peer to delete the child; libreswan does not know that. */
+function cleanUp(session: Session, spi: number | undefined, why: string): void {
+  if (spi === undefined || !session.children.has(spi)) return;
+  const notBefore = later(session.host.now, session.host.limits.redundantMs);
+  session.tasks.push({ what: 'deleteChild', spi, why, notBefore });
 }
 
 /**
  * The peer answered without a child. NO_PROPOSAL_CHOSEN to transport mode is how libreswan says that its connection
- * is a tunnel; nothing at all is how it treats two crossing negotiations. Both get one more try in the same IKE SA.
+ * is a tunnel; nothing at all is how it treats two crossing negotiations, TEMPORARY_FAILURE how we do (RFC 7296
+ * §2.25). These are tried again in the same IKE SA. SINGLE_PAIR_REQUIRED (§2.9) asks for what we have asked for.
  */
-function onChildRefused(session: Session, task: CreateChild, error: number | undefined): void {
+function onChildRefused(session: Session, task: CreateChild, error: NotifyPayload | undefined): void {
   const { host } = session;
-  const said = error === undefined ? 'it makes no child' : `it says ${notifyName(error)}`;
+  const said = error === undefined ? 'it makes no child' : `it says ${notifyName(error.type)}`;
   tell(session, `← no child: ${said}`);
+  if (isOutOfStep(session, error)) return;
+  const group = error?.type === NotifyType.INVALID_KE_PAYLOAD ? groupWanted(error) : undefined;
+  if (group !== undefined && task.group === undefined) {
+    session.tasks.unshift({ ...task, group, notBefore: host.now });
+    return;
+  }
   if (task.rekeys !== undefined) {
     onRekeyRefused(session, task, error, said);
     return;
   }
-  if (error === NotifyType.NO_PROPOSAL_CHOSEN && task.mode === 'transport') {
-    session.tasks.push({ what: 'createChild', mode: 'tunnel', rekeys: undefined, notBefore: host.now });
-    return;
+  switch (error?.type) {
+    case NotifyType.NO_PROPOSAL_CHOSEN:
+      if (task.mode !== 'transport') break;
+      session.tasks.push({ what: 'createChild', mode: 'tunnel', rekeys: undefined, notBefore: host.now });
+      return;
+    case NotifyType.TS_UNACCEPTABLE:
+    case NotifyType.SINGLE_PAIR_REQUIRED:
+    case NotifyType.NO_ADDITIONAL_SAS:
+      giveUpChild(session, task, 'refused', said);
+      return;
   }
-  if (error === NotifyType.TS_UNACCEPTABLE || session.childTries >= 1) {
+  if (session.childTries >= host.limits.childTries) {
     giveUpChild(session, task, 'refused', said);
     return;
   }
-  session.childTries++;
-  const notBefore = later(host.now, host.limits.childRetryMs);
-  session.tasks.push({ what: 'createChild', mode: task.mode, rekeys: undefined, notBefore });
+  const notBefore = later(host.now, host.limits.childRetryMs * 2 ** session.childTries++);
+  session.tasks.push({ ...task, notBefore });
 }
 
-function onRekeyRefused(session: Session, task: CreateChild, error: number | undefined, said: string): void {
+function onRekeyRefused(
+  session: Session,
+  task: CreateChild,
+  error: NotifyPayload | undefined,
+  said: string,
+): void {
   const { host } = session;
   const old = task.rekeys === undefined ? undefined : session.children.get(task.rekeys);
-  if (!old) return;
-  if (error === NotifyType.CHILD_SA_NOT_FOUND) {
+  // The peer has deleted it meanwhile, or has replaced it: then our request came late (§2.8.1).
+  if (!old || isReplaced(session, old)) return;
+  if (error?.type === NotifyType.CHILD_SA_NOT_FOUND) {
     removeChild(session, old, 'the peer does not know it any longer');
+    // From scratch (§2.25), unless there is one.
+    if (session.children.size === 0) {
+      const { mode } = task;
+      session.wantsChild = true;
+      session.tasks.push({ what: 'createChild', mode, rekeys: undefined, notBefore: host.now });
+    }
     return;
   }
-  // Both rekey at once, or the peer is busy (§2.25): later, and not at the same time again.
-  const wait = 5_000 + (host.options.random.octets(1)[0] ?? 0) * 20;
+  // The peer is busy with the same or with the IKE SA (§2.25): later, and not at the same time again.
   if (session.childTries++ < 8) {
-    session.tasks.push({ ...task, notBefore: later(host.now, wait) });
+    session.tasks.push({ ...task, notBefore: later(host.now, pauseMs(session)) });
   } else {
     tell(session, `the child cannot be rekeyed: ${said}`);
   }
+}
+
+/** How long to wait before the peer is asked again for what it has no time for. */
+export function pauseMs({ host }: Session): number {
+  return host.limits.busyMs * (1 + randomUnit(host.options.random));
+}
+
+/** The group that INVALID_KE_PAYLOAD wants, where we can do it (§1.3). */
+export function groupWanted({ data }: NotifyPayload): number | undefined {
+  const group = data.length === 2 ? ((data[0] ?? 0) << 8) | (data[1] ?? 0) : 0;
+  return supportedGroups.includes(group) ? group : undefined;
+}
+
+/** Where a peer is busy for minutes, the two no longer mean the same by the IKE SA, and it is closed (§2.25). */
+export function isOutOfStep(session: Session, error: NotifyPayload | undefined): boolean {
+  const { host } = session;
+  if (error?.type !== NotifyType.TEMPORARY_FAILURE) return false;
+  session.busySince ??= host.now;
+  if (later(session.busySince, host.limits.outOfStepMs) > host.now) return false;
+  tell(session, 'the peer is busy for minutes: the IKE SA is given up');
+  session.tasks.unshift({ what: 'deleteIke', why: 'the two ends are out of step', notify: undefined });
+  return true;
 }
 
 function giveUpChild(session: Session, task: CreateChild, code: string, why: string): void {

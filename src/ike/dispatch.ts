@@ -1,5 +1,4 @@
 import type { Endpoint } from '../net/address.ts';
-import type { PublicKey } from '../net/public-key.ts';
 import { onAnswerSpi, settleChild } from './answer-child.ts';
 import { onChildSpi, onNoChildSpi, onOwnChildRefused } from './create-child.ts';
 import { endSession, partWith } from './ending.ts';
@@ -10,12 +9,14 @@ import {
   isIdentityDoubtful,
   onAuthResponse,
   onInitResponse,
+  onIntermediateResponse,
   onRefusalGrace,
   onSilence,
 } from './initiator.ts';
 import type { Message } from './message.ts';
 import { Exchange } from './numbers.ts';
-import { onAnswerInstalled, onAnswerRefused, onAuthRequest, onPeerKeys } from './responder.ts';
+import type { Proof } from './proof.ts';
+import { onAnswerInstalled, onAnswerRefused, onHalfOpenRequest, onPeerKeys } from './responder.ts';
 import { secretsOf, tell, type Child, type Session, type SpiPurpose, type Timer } from './session.ts';
 import { onStandingRequest, onStandingResponse, onSwitch, probe } from './standing.ts';
 
@@ -28,6 +29,11 @@ export function onMessage(session: Session, message: Message, local: Endpoint, r
     case 'initSent':
       if (exchange === Exchange.IKE_SA_INIT && response) onInitResponse(session, phase, message);
       return;
+    case 'intermediateSent': {
+      const incoming = response ? receive(session, message, local, remote) : undefined;
+      if (incoming) onIntermediateResponse(session, phase, incoming);
+      return;
+    }
     case 'keysAwaited':
       return;
     case 'authSent': {
@@ -37,9 +43,9 @@ export function onMessage(session: Session, message: Message, local: Endpoint, r
       return;
     }
     case 'authAwaited': {
-      const incoming =
-        exchange === Exchange.IKE_AUTH && !response ? receive(session, message, local, remote) : undefined;
-      if (incoming) onAuthRequest(session, phase.secrets, incoming);
+      const isOurs = exchange === Exchange.IKE_AUTH || exchange === Exchange.IKE_INTERMEDIATE;
+      const incoming = isOurs && !response ? receive(session, message, local, remote) : undefined;
+      if (incoming) onHalfOpenRequest(session, phase, incoming);
       return;
     }
     case 'standing': {
@@ -114,7 +120,7 @@ export function onInstalled(session: Session, child: Child): void {
     // The one that asked for the new child deletes the old one (RFC 7296 §2.8).
     session.tasks.push({ what: 'deleteChild', spi: child.replaces, why: 'it was rekeyed' });
   }
-  if (!child.told && session.children.get(child.sa.inbound.spi) === child) {
+  if (!child.told && !child.isRedundant && session.children.get(child.sa.inbound.spi) === child) {
     child.told = true;
     host.established(session, child);
   }
@@ -136,7 +142,7 @@ export function onInstallFailed(session: Session, child: Child, why: string): vo
   host.removed(session, child);
 }
 
-export function onKeysOfPeer(session: Session, query: number, keys: readonly PublicKey[]): void {
+export function onKeysOfPeer(session: Session, query: number, keys: readonly Proof[]): void {
   const { answering } = session;
   const secrets = secretsOf(session);
   if (answering?.step === 'keys' && answering.query === query && secrets) {
@@ -176,6 +182,11 @@ export function onTimer(session: Session, timer: Timer): void {
     case 'lifetime':
       session.tasks.push({ what: 'rekeyIke' });
       return;
+    case 'reauth':
+      // It was for the peer to prove itself again (RFC 4478).
+      if (session.role === 'responder') leave(session, 'the peer has not proved itself again in time');
+      else host.reauthenticate(session, 'the peer wants us to prove ourselves again');
+      return;
     case 'linger':
       host.ended(session);
       return;
@@ -191,17 +202,25 @@ function leave(session: Session, why: string): void {
   session.tasks.unshift({ what: 'deleteIke', why, notify: undefined });
 }
 
+/** So many repetitions without an answer, and a new IKE SA is begun beside the one that may be dead. */
+const doubtAfter = 2;
+
 function onRetransmit(session: Session): void {
   if (repeatRequest(session)) {
     if (isIdentityDoubtful(session)) {
       tell(session, 'no answer to IKE_AUTH; beside it once more, without telling who we are');
       session.host.retryAnonymously(session);
     }
+    const { outgoing } = session;
+    if (outgoing?.urgentSince !== undefined && outgoing.sent === outgoing.urgentSince + doubtAfter) {
+      session.host.doubt(session);
+    }
     return;
   }
   const { phase } = session;
   switch (phase.phase) {
     case 'initSent':
+    case 'intermediateSent':
     case 'authSent':
       onSilence(session, phase);
       return;

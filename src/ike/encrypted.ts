@@ -12,9 +12,16 @@ import { decodePayloads, encodePayloads, typeOf, type InnerPayload, type SkfPayl
  * `malformed`: the peer itself sent something unreadable (INVALID_SYNTAX).
  */
 export type Opened =
-  | { readonly kind: 'opened'; readonly payloads: readonly InnerPayload[] }
+  | { readonly kind: 'opened'; readonly payloads: readonly InnerPayload[]; readonly plain: PlainForm }
   | { readonly kind: 'forged'; readonly why: string }
   | { readonly kind: 'malformed'; readonly error: WireError };
+
+/** All that a message says apart from its encryption: what stands before, and what was inside. */
+export interface PlainForm {
+  /** IKE header to the generic header of the SK payload, as one message however many fragments there were. */
+  readonly before: Uint8Array;
+  readonly plaintext: Uint8Array;
+}
 
 /** Opens the SK payload of a message (RFC 7296 §3.14, RFC 5282). The payloads own their octets. */
 export function openEncrypted(message: Message, opener: Opener): Opened {
@@ -22,7 +29,29 @@ export function openEncrypted(message: Message, opener: Opener): Opened {
   if (sk?.kind !== 'SK') return { kind: 'forged', why: 'no SK payload at the end' };
   const plaintext = opener.open(headerOf(message, sk.body), sk.body);
   if (!plaintext) return { kind: 'forged', why: 'the checksum is wrong' };
-  return readInner(plaintext, sk.firstInner);
+  return readInner(plaintext, sk.firstInner, headerOf(message, sk.body));
+}
+
+/**
+ * The octets of an IKE_INTERMEDIATE message that AUTH covers (RFC 9242 §3.3.2): both lengths are as if there were no
+ * IV, padding and checksum.
+ */
+export function authenticatedForm({ before, plaintext }: PlainForm): Uint8Array {
+  const octets = concatOctets(before, plaintext);
+  const view = new DataView(octets.buffer);
+  view.setUint32(LENGTH_AT, octets.length);
+  view.setUint16(before.length - 2, GENERIC_HEADER_OCTETS + plaintext.length);
+  return octets;
+}
+
+/** The same of a message of ours. */
+export function plainForm(head: MessageHead, payloads: readonly InnerPayload[]): PlainForm {
+  const before = encoded((w) => {
+    encodeHeader(w, head, PayloadType.SK, 0);
+    w.u8(typeOf(payloads[0]));
+    w.zeros(3);
+  }, SK_BODY_AT);
+  return { before, plaintext: plaintextOf(payloads) };
 }
 
 /** One message with all payloads in an SK payload. */
@@ -59,7 +88,7 @@ export function fragmentMessage(
 
 /** `ignored`: forged, a repetition, or against the rules of RFC 7383; nothing changed. */
 export type Reassembled =
-  | { readonly kind: 'whole'; readonly payloads: readonly InnerPayload[] }
+  | { readonly kind: 'whole'; readonly payloads: readonly InnerPayload[]; readonly plain: PlainForm }
   | { readonly kind: 'partial'; readonly have: number; readonly total: number }
   | { readonly kind: 'ignored'; readonly why: string }
   | { readonly kind: 'malformed'; readonly error: WireError };
@@ -109,7 +138,7 @@ export class Reassembly {
     if (skf.number === 1) this.#firstInner = skf.firstInner;
     if (this.#parts.size < this.#total)
       return { kind: 'partial', have: this.#parts.size, total: this.#total };
-    return this.#whole();
+    return this.#whole(message);
   }
 
   /** Why a fragment is not even worth its checksum. */
@@ -124,15 +153,22 @@ export class Reassembly {
     return undefined;
   }
 
-  #whole(): Reassembled {
+  #whole({ octets }: Message): Reassembled {
     const parts: Uint8Array[] = [];
     for (let number = 1; number <= this.#total; number++)
       parts.push(this.#parts.get(number) ?? new Uint8Array(0));
-    const opened = readInner(concatOctets(...parts), this.#firstInner);
-    return opened.kind === 'opened' ? { kind: 'whole', payloads: opened.payloads } : opened;
+    // As it was before it was cut (RFC 9242 §3.3.2); nobody puts other payloads before the SK payload.
+    const before = new Uint8Array(SK_BODY_AT);
+    before.set(octets.subarray(0, HEADER_OCTETS));
+    before[NEXT_PAYLOAD_AT] = PayloadType.SK;
+    before[HEADER_OCTETS] = this.#firstInner;
+    const opened = readInner(concatOctets(...parts), this.#firstInner, before);
+    return opened.kind === 'opened' ? { ...opened, kind: 'whole' } : opened;
   }
 }
 
+const NEXT_PAYLOAD_AT = 16;
+const LENGTH_AT = 24;
 const GENERIC_HEADER_OCTETS = 4;
 const SK_BODY_AT = HEADER_OCTETS + GENERIC_HEADER_OCTETS;
 const SKF_BODY_AT = SK_BODY_AT + 4;
@@ -149,7 +185,8 @@ function headerOf(message: Message, body: Uint8Array): Uint8Array {
 function readInner(
   plaintext: Uint8Array,
   first: number,
-): { kind: 'opened'; payloads: InnerPayload[] } | { kind: 'malformed'; error: WireError } {
+  before: Uint8Array,
+): { kind: 'opened'; payloads: InnerPayload[]; plain: PlainForm } | { kind: 'malformed'; error: WireError } {
   const result = decoded(plaintext, (r) => {
     const payloads: InnerPayload[] = [];
     for (const payload of decodePayloads(r, first)) {
@@ -158,7 +195,9 @@ function readInner(
     }
     return payloads;
   });
-  return result.ok ? { kind: 'opened', payloads: result.value } : { kind: 'malformed', error: result.error };
+  return result.ok
+    ? { kind: 'opened', payloads: result.value, plain: { before, plaintext } }
+    : { kind: 'malformed', error: result.error };
 }
 
 function plaintextOf(payloads: readonly InnerPayload[]): Uint8Array {

@@ -1,11 +1,13 @@
-import { sameAddress, type Endpoint, type IpAddress } from '../net/address.ts';
+import { formatAddress, sameAddress, type Endpoint, type IpAddress } from '../net/address.ts';
 import type { PublicKey } from '../net/public-key.ts';
 import type { LogEvent } from '../log.ts';
 import { randomUnit, type Random } from '../random.ts';
-import { later, type Deadline, type Instant } from '../time.ts';
+import { later, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import { sameOctets } from '../wire/octets.ts';
-import { Attempts } from './attempts.ts';
+import { Attempts, isBeginning } from './attempts.ts';
 import type { ChildSa, EspSuite, PeerAuth } from './child.ts';
+import { supportedGroups } from './crypto/dh.ts';
+import { supportedKems } from './crypto/kem.ts';
 import type { PrivateKey } from './crypto/signature.ts';
 import {
   onInstalled,
@@ -17,14 +19,17 @@ import {
   onTimer,
 } from './dispatch.ts';
 import { endSession, partWith } from './ending.ts';
-import { nonEspMarker, sendLastWord } from './exchange.ts';
+import { marked, nonEspMarker, sendLastWord } from './exchange.ts';
 import { HalfOpen, networkOf } from './half-open.ts';
+import { isLossHint, OnceInAWhile, versionAnswer } from './hints.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { decodeHeader, decodeMessage, ikeSpiFrom, type IkeSpi } from './message.ts';
 import { Exchange, Protocol } from './numbers.ts';
-import { isAuthenticated, pairKey, pairOf, Pairs } from './pairs.ts';
+import type { PrivateGroup } from './private-group.ts';
+import type { Proof } from './proof.ts';
+import { isAuthenticated, liveChildOf, pairKey, pairOf, Pairs, takeLeave } from './pairs.ts';
 import { secretsOf, startTimer, type Child, type Host, type Session, type SpiPurpose } from './session.ts';
-import { onExpired, runTasks } from './standing.ts';
+import { onExpired, probeAtOnce, renew, runTasks } from './standing.ts';
 import { Timetable } from './timetable.ts';
 
 /** The key with which this host proves itself. */
@@ -39,9 +44,13 @@ export interface EndpointOptions {
   readonly identity: HostIdentity | undefined;
   /** What the kernel can do, in the order in which it is proposed. */
   readonly suites: readonly EspSuite[];
+  /** Those whose members prove themselves without DNS; none, where it is not said. */
+  readonly groups?: readonly PrivateGroup[];
   /** Whether `keyLog` effects are wanted. */
   readonly keyLog: boolean;
   readonly ports: { readonly ike: number; readonly natt: number };
+  /** Which ML-KEMs may follow the first key exchange, best first; none: there is but one. All, where it is not said. */
+  readonly kems?: readonly number[];
   /** Where they differ from `defaultLimits`. */
   readonly limits?: Partial<Limits>;
 }
@@ -59,10 +68,10 @@ export type EndpointInput =
       readonly local: IpAddress;
       readonly peer: IpAddress;
       readonly require: 'authenticated' | 'any';
-      readonly keys?: readonly PublicKey[];
+      readonly keys?: readonly Proof[];
     }
   /** The keys of the attempt are proved by DNSSEC (or there are more of them now). */
-  | { readonly kind: 'keys'; readonly attempt: number; readonly keys: readonly PublicKey[] }
+  | { readonly kind: 'keys'; readonly attempt: number; readonly keys: readonly Proof[] }
   /** Nobody wants the attempt any longer; no `failed` follows. */
   | { readonly kind: 'abandon'; readonly attempt: number }
   /** On port `natt` with the non-ESP marker, as it came. */
@@ -79,7 +88,25 @@ export type EndpointInput =
   /** The kernel (or a rule) refused it; nothing of the child is in the kernel any longer. */
   | { readonly kind: 'installFailed'; readonly child: ChildSa; readonly why: string }
   /** The keys with which the peer of `askPeerKeys` may prove itself; empty: none. */
-  | { readonly kind: 'peerKeys'; readonly query: number; readonly keys: readonly PublicKey[] }
+  | { readonly kind: 'peerKeys'; readonly query: number; readonly keys: readonly Proof[] }
+  /** Replaces, before it is due, what stands between two addresses: keys of children, of IKE SAs, or the proofs. */
+  | {
+      readonly kind: 'renew';
+      readonly local: IpAddress;
+      readonly peer: IpAddress;
+      readonly what: 'children' | 'ike' | 'proofs';
+    }
+  /** Deletes the IKE SAs between two addresses. */
+  | { readonly kind: 'leave'; readonly local: IpAddress; readonly peer: IpAddress; readonly why: string }
+  /** What is sent to the peer of the child gets no answer: is it still there? */
+  | { readonly kind: 'unanswered'; readonly child: ChildSa }
+  /** The key with which the peer has proved itself is published no longer: once another IKE SA stands, its own go. */
+  | {
+      readonly kind: 'withdrawn';
+      readonly local: IpAddress;
+      readonly peer: IpAddress;
+      readonly key: PublicKey;
+    }
   /** The kernel's lifetime of an inbound or outbound state is reached. */
   | { readonly kind: 'expired'; readonly spi: number; readonly hard: boolean }
   /** Delete everything with the peers, best effort, and take nothing new. */
@@ -141,6 +168,7 @@ export class IkeEndpoint {
   readonly #timetable = new Timetable();
   #effects: EndpointEffect[] = [];
   #now = 0 as Instant;
+  #wall = 0 as WallSeconds;
   #nextId = 1;
   #closed = false;
 
@@ -150,6 +178,8 @@ export class IkeEndpoint {
   readonly #touched = new Set<Session>();
   readonly #spiRequests = new Map<number, { readonly session: Session; readonly purpose: SpiPurpose }>();
   readonly #queries = new Map<number, Session>();
+  readonly #versionsTold = new OnceInAWhile(60_000, 256);
+  readonly #hintsHeeded = new OnceInAWhile(10_000, 256);
 
   constructor(options: EndpointOptions) {
     this.#options = options;
@@ -158,8 +188,14 @@ export class IkeEndpoint {
     this.#halfOpen = new HalfOpen(this.#host);
   }
 
-  handle(input: EndpointInput, now: Instant): readonly EndpointEffect[] {
+  /** `wall`: for certificates; where it is not said, none is valid. */
+  handle(
+    input: EndpointInput,
+    now: Instant,
+    wall: WallSeconds = 0 as WallSeconds,
+  ): readonly EndpointEffect[] {
     this.#now = now;
+    this.#wall = wall;
     this.#take(input);
     this.#follow();
     const effects = this.#effects;
@@ -228,6 +264,24 @@ export class IkeEndpoint {
         onKeysOfPeer(session, input.query, input.keys);
         return;
       }
+      case 'renew':
+        this.#touchPair(pairKey(input.local, input.peer));
+        for (const session of this.#pairs.of(pairKey(input.local, input.peer))) renew(session, input.what);
+        return;
+      case 'leave':
+        for (const session of this.#pairs.of(pairKey(input.local, input.peer))) takeLeave(session, input.why);
+        return;
+      case 'unanswered': {
+        const found = this.#childOf(input.child);
+        if (!found) return;
+        this.#touched.add(found.session);
+        probeAtOnce(found.session, 'what is sent to it is not answered');
+        return;
+      }
+      case 'withdrawn':
+        this.#pairs.withdraw(pairKey(input.local, input.peer), input.key);
+        this.#touchPair(pairKey(input.local, input.peer));
+        return;
       case 'expired':
         for (const session of this.#sessions.values()) {
           if (onExpired(session, input.spi, input.hard)) this.#touched.add(session);
@@ -273,9 +327,16 @@ export class IkeEndpoint {
   #datagram(local: Endpoint, remote: Endpoint, datagram: Uint8Array): void {
     const octets = unmarked(datagram, local, this.#options.ports);
     const header = octets && decodeHeader(octets);
-    if (!octets || header?.majorVersion !== 2) return;
+    if (!octets || !header) return;
+    if (header.majorVersion !== 2) {
+      const answer = versionAnswer(header);
+      if (!answer || !this.#versionsTold.passes(formatAddress(remote.address), this.#now)) return;
+      this.#emit({ kind: 'send', local, remote, octets: marked(answer, local, this.#options.ports) });
+      return;
+    }
     const session = this.#sessions.get(header.fromInitiator ? header.spiR : header.spiI);
     const isFirst = header.exchange === Exchange.IKE_SA_INIT && header.spiR === 0n && !header.response;
+    if (!isFirst && header.exchange === Exchange.INFORMATIONAL) this.#hint(octets, local, remote);
     if (isFirst ? !header.fromInitiator || header.messageId !== 0 : !session) return;
     // Addresses stay what they were when the IKE SA began; only ports move.
     if (!isFirst && session && !isBetween(session, local, remote)) return;
@@ -290,6 +351,19 @@ export class IkeEndpoint {
     if (this.#sessions.size >= this.#host.limits.sessions) return;
     const begun = this.#halfOpen.take(message.value, local, remote);
     if (begun) this.#admit(begun);
+  }
+
+  /** Unprotected, so that all it can do is to have us ask (RFC 7296 §2.4). */
+  #hint(octets: Uint8Array, local: Endpoint, remote: Endpoint): void {
+    const pair = pairKey(local.address, remote.address);
+    const doubted = this.#pairs.of(pair).filter((s) => liveChildOf(s) !== undefined);
+    if (doubted.length === 0) return;
+    const message = decodeMessage(octets);
+    if (!message.ok || !isLossHint(message.value) || !this.#hintsHeeded.passes(pair, this.#now)) return;
+    for (const session of doubted) {
+      this.#touched.add(session);
+      probeAtOnce(session, 'somebody says that it has lost our SA');
+    }
   }
 
   #admit(session: Session): boolean {
@@ -339,11 +413,19 @@ export class IkeEndpoint {
   /** The IKE SA's view of the endpoint. */
   #hostOf(limits: Limits): Host {
     const now = (): Instant => this.#now;
+    const wall = (): WallSeconds => this.#wall;
+    const kems = this.#options.kems ?? supportedKems;
     return {
       options: this.#options,
       limits,
+      kems,
+      // Who asks for more than one gets whatever we can do.
+      additional: kems.length > 0 ? [...kems, ...supportedGroups] : [],
       get now() {
         return now();
+      },
+      get wall() {
+        return wall();
       },
       emit: (effect) => {
         this.#emit(effect);
@@ -395,6 +477,22 @@ export class IkeEndpoint {
         this.#touched.add(session);
         if (session.children.size === 0) startTimer(session, 'childless', limits.childlessMs);
         this.#armLifetime(session);
+      },
+      reauthenticate: (session, why) => {
+        this.#attempts.beginBeside(session, false, why);
+      },
+      doubt: (session) => {
+        this.#attempts.beginBeside(session, true, 'it may have lost what it had');
+      },
+      proved: (session) => {
+        for (const other of this.#pairs.others(session)) {
+          if (other.besides?.session !== session || !other.besides.isDoubt) continue;
+          if (isBeginning(other) && other.attempts.size === 0 && other.phase.phase !== 'authSent') {
+            endSession(other, 'the peer has what it had');
+          }
+          other.besides = undefined;
+          this.#pairs.settle(session);
+        }
       },
       retryAnonymously: (session) => {
         this.#attempts.retryAnonymously(session);

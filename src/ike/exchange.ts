@@ -1,6 +1,7 @@
 import type { Endpoint } from '../net/address.ts';
 import { concatOctets } from '../wire/octets.ts';
-import { fragmentMessage, openEncrypted, Reassembly, sealEncrypted } from './encrypted.ts';
+import type { Opener } from './crypto/cipher.ts';
+import { fragmentMessage, openEncrypted, Reassembly, sealEncrypted, type PlainForm } from './encrypted.ts';
 import type { Message, MessageHead } from './message.ts';
 import type { InnerPayload } from './payloads.ts';
 import { patienceMs } from './retransmit.ts';
@@ -37,6 +38,7 @@ export function sendRequest(
   exchange: number,
   payloads: readonly InnerPayload[],
   limit: number,
+  urgency: 'usual' | 'urgent' = 'usual',
 ): void {
   const messageId = session.nextRequest++;
   sendTransmission(
@@ -45,6 +47,7 @@ export function sendRequest(
     exchange,
     sealed(session, secrets, head(session, exchange, messageId, false), payloads),
     limit,
+    urgency,
   );
 }
 
@@ -55,10 +58,20 @@ export function sendTransmission(
   exchange: number,
   datagrams: readonly Uint8Array[],
   limit: number,
+  urgency: 'usual' | 'urgent' = 'usual',
 ): void {
-  session.outgoing = { messageId, exchange, datagrams, sent: 1, limit };
-  startTimer(session, 'retransmit', patienceMs(1, session.host.limits));
+  const urgent = urgency === 'urgent' ? { urgentSince: 1 } : {};
+  session.outgoing = { messageId, exchange, datagrams, sent: 1, limit, ...urgent };
+  startTimer(session, 'retransmit', patienceMs(session.outgoing, session.host.limits));
   transmit(session, datagrams);
+}
+
+/** What is on its way is repeated with short pauses for a while; it may just have been sent, or be due at once. */
+export function hasten(session: Session, first: 'fresh' | 'due'): void {
+  const { outgoing, host } = session;
+  if (!outgoing || outgoing.urgentSince !== undefined) return;
+  session.outgoing = { ...outgoing, urgentSince: outgoing.sent, limit: host.limits.transmissionsEstablished };
+  startTimer(session, 'retransmit', first === 'due' ? 0 : patienceMs(session.outgoing, host.limits));
 }
 
 /** Sends the request again; false where it has been sent often enough. */
@@ -68,7 +81,7 @@ export function repeatRequest(session: Session): boolean {
   if (outgoing.sent >= outgoing.limit) return false;
   const sent = outgoing.sent + 1;
   session.outgoing = { ...outgoing, sent };
-  startTimer(session, 'retransmit', patienceMs(sent, host.limits));
+  startTimer(session, 'retransmit', patienceMs(session.outgoing, host.limits));
   transmit(session, outgoing.datagrams);
   return true;
 }
@@ -90,7 +103,7 @@ export function sendAnswer(
 ): void {
   const datagrams = sealed(session, secrets, head(session, exchange, messageId, true), payloads);
   session.nextExpected = messageId + 1;
-  session.lastAnswer = { messageId, datagrams };
+  session.lastAnswer = { messageId, datagrams, opener: secrets.opener };
   session.answering = undefined;
   session.timers.delete('peerKeys');
   session.fragments.delete('request');
@@ -116,6 +129,8 @@ export interface Incoming {
   /** Undefined where it was authentic but unreadable; `why` says how. */
   readonly payloads: readonly InnerPayload[] | undefined;
   readonly why: string;
+  /** What it says apart from its encryption; undefined where it is unreadable. */
+  readonly plain: PlainForm | undefined;
 }
 
 /** Opens what is in the window; undefined where nothing is to be done (any longer). */
@@ -132,7 +147,7 @@ export function receive(
   if (response) {
     if (session.outgoing?.messageId !== messageId || session.outgoing.exchange !== exchange) return undefined;
   } else if (messageId !== session.nextExpected) {
-    if (messageId === session.lastAnswer?.messageId && isAuthentic(message, secrets)) {
+    if (messageId === session.lastAnswer?.messageId && isAuthentic(message, session.lastAnswer.opener)) {
       transmit(session, session.lastAnswer.datagrams);
     }
     return undefined;
@@ -162,14 +177,14 @@ function open(
   session: Session,
   secrets: Secrets,
   message: Message,
-): Pick<Incoming, 'payloads' | 'why'> | undefined {
+): Pick<Incoming, 'payloads' | 'why' | 'plain'> | undefined {
   if (message.payloads.at(-1)?.kind !== 'SKF') {
     const opened = openEncrypted(message, secrets.opener);
     switch (opened.kind) {
       case 'opened':
-        return { payloads: opened.payloads, why: '' };
+        return { payloads: opened.payloads, why: '', plain: opened.plain };
       case 'malformed':
-        return { payloads: undefined, why: opened.error.message };
+        return { payloads: undefined, why: opened.error.message, plain: undefined };
       case 'forged':
         return undefined;
       default:
@@ -182,9 +197,9 @@ function open(
   const added = reassembly?.add(message, secrets.opener);
   switch (added?.kind) {
     case 'whole':
-      return { payloads: added.payloads, why: '' };
+      return { payloads: added.payloads, why: '', plain: added.plain };
     case 'malformed':
-      return { payloads: undefined, why: added.error.message };
+      return { payloads: undefined, why: added.error.message, plain: undefined };
     case 'partial':
     case 'ignored':
     case undefined:
@@ -205,13 +220,14 @@ function reassemblyOf(session: Session, { header }: Message): Reassembly | undef
 }
 
 /** Only an authentic repetition gets the answer again; of a fragmented one the first fragment (RFC 7383 §2.6.1). */
-function isAuthentic(message: Message, secrets: Secrets): boolean {
+function isAuthentic(message: Message, opener: Opener): boolean {
   const last = message.payloads.at(-1);
-  if (last?.kind !== 'SKF') return openEncrypted(message, secrets.opener).kind !== 'forged';
-  return last.number === 1 && new Reassembly().add(message, secrets.opener).kind !== 'ignored';
+  if (last?.kind !== 'SKF') return openEncrypted(message, opener).kind !== 'forged';
+  return last.number === 1 && new Reassembly().add(message, opener).kind !== 'ignored';
 }
 
-function head(session: Session, exchange: number, messageId: number, response: boolean): MessageHead {
+/** The header of a message of ours. */
+export function head(session: Session, exchange: number, messageId: number, response: boolean): MessageHead {
   return {
     spiI: spiIOf(session),
     spiR: spiROf(session),

@@ -1,9 +1,11 @@
 import { switchOutbound } from './answer-child.ts';
+import { heedAuthLifetime } from './auth-lifetime.ts';
 import { removeChild } from './child-sa.ts';
 import { endSession } from './ending.ts';
 import { sendAnswer, sendRequest, type Incoming } from './exchange.ts';
 import { Exchange, NotifyType, Protocol } from './numbers.ts';
 import { notify, type DeletePayload, type InnerPayload } from './payloads.ts';
+import { handOver } from './rekey-ike.ts';
 import { tell, type Asking, type Secrets, type Session, type Standing } from './session.ts';
 import { findNotify } from './shapes.ts';
 
@@ -20,9 +22,14 @@ export function onInformationalRequest(session: Session, phase: Standing, incomi
       : 'the peer deleted the IKE SA';
     tell(session, `← ${why}`);
     sendAnswer(session, secrets, messageId, Exchange.INFORMATIONAL, []);
+    // It has rekeyed it and has not noticed that we were about to: ours is forgotten (§2.8.2).
+    if (!isRefused && session.asking?.what === 'rekeyIke' && session.asking.crossed) {
+      handOver(session, session.asking.crossed.session);
+    }
     endSession(session, why, true);
     return;
   }
+  heedAuthLifetime(session, payloads);
   const gone: number[] = [];
   for (const d of deletes) {
     if (d.protocol !== Protocol.ESP) continue;
@@ -35,7 +42,7 @@ export function onInformationalRequest(session: Session, phase: Standing, incomi
         continue;
       }
       const isOursToo = child.leaving;
-      switchOutbound(session);
+      switchOutbound(session, 'once');
       removeChild(session, child, 'the peer deleted it');
       // Where both delete the same child, neither names it again (§1.4.1).
       if (!isOursToo) gone.push(child.sa.inbound.spi);
@@ -62,6 +69,7 @@ export function sendInformational(session: Session, phase: Standing, asking: Inf
     Exchange.INFORMATIONAL,
     payloadsOf(session, asking),
     limits.transmissionsEstablished,
+    asking.what === 'liveness' && asking.isUrgent === true ? 'urgent' : 'usual',
   );
 }
 
@@ -87,6 +95,7 @@ function payloadsOf(session: Session, asking: Informational): readonly InnerPayl
 export function onInformationalResponse(session: Session, asking: Informational): void {
   switch (asking.what) {
     case 'liveness':
+      session.host.proved(session);
       return;
     case 'deleteChild': {
       const child = session.children.get(asking.spi);

@@ -1,27 +1,41 @@
 import { formatEndpoint } from '../net/address.ts';
 import { later } from '../time.ts';
-import { judgeProof, proveOurselves, type PeerProof } from './authenticate.ts';
+import { heedAuthLifetime } from './auth-lifetime.ts';
+import { judgeProof, proveOurselves, wishesIn, type PeerProof } from './authenticate.ts';
+import { encodeAuthMethods, ownAuthMethods } from './auth-methods.ts';
 import { acceptChild } from './create-child.ts';
-import { Opener, Sealer } from './crypto/cipher.ts';
 import { generateDh, supportedGroups, type DhKey } from './crypto/dh.ts';
-import { cipherKeysOf, ikeKeys, skeyseed } from './crypto/prf.ts';
+import { ikeKeys, skeyseed } from './crypto/prf.ts';
 import { announcedHashes, decodeHashes, encodeHashes } from './crypto/signature.ts';
 import { endSession, failSession, partWith } from './ending.ts';
 import { sendRequest, sendTransmission, settleRequest, type Incoming } from './exchange.ts';
+import { readIntermediateResponse, sendIntermediate } from './intermediate.ts';
 import { logKeys } from './key-log.ts';
 import { encodeMessage, type Message } from './message.ts';
 import { natDetection, natVerdict } from './nat-detection.ts';
-import { AuthMethod, Exchange, groupName, NotifyType, notifyName } from './numbers.ts';
+import { AuthMethod, CertEncoding, Exchange, groupName, NotifyType, notifyName } from './numbers.ts';
 import { notify, type InnerPayload } from './payloads.ts';
 import { acceptIke, describeIkeSuite, espProposals, firstGroup, ikeProposals } from './proposals.ts';
+import { authoritiesWanted, groupNamed, type PrivateGroup } from './private-group.ts';
+import type { Proof } from './proof.ts';
 import { selectorsOf } from './selectors.ts';
-import { startTimer, tell, type AuthSent, type InitSent, type Secrets, type Session } from './session.ts';
+import { protection } from './secrets.ts';
+import {
+  startTimer,
+  tell,
+  type AuthSent,
+  type InitSent,
+  type IntermediateSent,
+  type Secrets,
+  type Session,
+} from './session.ts';
 import { findNotify, firstError, shapes, take } from './shapes.ts';
 import { describeOffer } from './story.ts';
 
 /**
- * The initiator's way to a standing IKE SA (RFC 7296 §1.2): `initSent` → `keysAwaited` → `authSent` → `standing`.
- * IKE_SA_INIT needs no key of the peer, so it may be over long before DNSSEC has proved one.
+ * The initiator's way to a standing IKE SA (RFC 7296 §1.2): `initSent` → `intermediateSent` → `keysAwaited` →
+ * `authSent` → `standing`. IKE_SA_INIT and IKE_INTERMEDIATE need no key of the peer, so they may be over long before
+ * DNSSEC has proved one.
  *
  * What comes before IKE_AUTH is protected by nothing: whoever sees our SPI can answer. So a cookie or another group
  * is followed a few times only, and a refusal ends the attempt only when nothing better comes within a grace.
@@ -46,7 +60,7 @@ const nonceOctets = 32;
 function sendInit(session: Session, state: Omit<InitSent, 'phase' | 'offered' | 'message'>): void {
   const { host, local, remote } = session;
   const { dh, nonceI, cookie } = state;
-  const offered = ikeProposals({ group: dh.group });
+  const offered = ikeProposals({ group: dh.group, additional: host.kems });
   const payloads: InnerPayload[] = [
     // First of all (§2.6).
     ...(cookie ? [notify(NotifyType.COOKIE, cookie)] : []),
@@ -55,6 +69,7 @@ function sendInit(session: Session, state: Omit<InitSent, 'phase' | 'offered' | 
     { kind: 'Nonce', nonce: nonceI },
     notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED),
     notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, encodeHashes(announcedHashes)),
+    ...(host.kems.length > 0 ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
     ...natDetection(session.spi, session.peerSpi, local, remote),
   ];
   const message = encodeMessage(
@@ -92,6 +107,12 @@ export function onInitResponse(session: Session, phase: InitSent, message: Messa
     remember(session, phase, 'no-proposal', 'it chose what we did not offer');
     return;
   }
+  const takesMore = findNotify(payloads, NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) !== undefined;
+  if (choice.suite.additional.length > 0 && !takesMore) {
+    // RFC 9370 §2.2.1: the one goes with the other.
+    remember(session, phase, 'no-proposal', 'it chose more key exchanges and no IKE_INTERMEDIATE for them');
+    return;
+  }
   const shared = phase.dh.sharedSecret(KE.data);
   if (!shared.ok || message.header.spiR === 0n || Nonce.nonce.length < 16) {
     remember(session, phase, 'refused', shared.ok ? 'its answer is malformed' : shared.why);
@@ -117,9 +138,30 @@ export function onInitResponse(session: Session, phase: InitSent, message: Messa
     session.local = { ...session.local, port: natt };
     session.remote = { ...session.remote, port: natt };
   }
-  session.phase = { phase: 'keysAwaited', secrets, at: session.host.now };
+  proceed(session, secrets, choice.suite.additional, session.host.now);
+}
+
+/** To the next key exchange, or to IKE_AUTH. */
+function proceed(
+  session: Session,
+  secrets: Secrets,
+  left: readonly number[],
+  at: IntermediateSent['at'],
+): void {
+  if (left.length > 0) {
+    sendIntermediate(session, secrets, left, at);
+    return;
+  }
+  session.phase = { phase: 'keysAwaited', secrets, at };
   if (session.trusted === undefined) tell(session, 'IKE_AUTH waits for the key to be proved by DNSSEC');
   advance(session);
+}
+
+/** The answer to IKE_INTERMEDIATE. Only AUTH will show whether it came from the responder that we want. */
+export function onIntermediateResponse(session: Session, phase: IntermediateSent, incoming: Incoming): void {
+  const read = readIntermediateResponse(session, phase, incoming);
+  if (read.ok) proceed(session, read.secrets, phase.left, phase.at);
+  else failSession(session, 'refused', read.why);
 }
 
 function natWords(nat: Secrets['nat']): string {
@@ -145,16 +187,16 @@ function secretsFrom(
   const hashes = findNotify(message.payloads, NotifyType.SIGNATURE_HASH_ALGORITHMS);
   return {
     suite,
-    keys,
-    sealer: new Sealer(suite.cipher, cipherKeysOf(keys, 'initiator'), session.host.options.random),
-    opener: new Opener(suite.cipher, cipherKeysOf(keys, 'responder')),
+    ...protection(session.host, 'initiator', suite.cipher, keys),
     nonceI: phase.nonceI,
     nonceR,
     initI: phase.message,
     initR: message.octets.slice(),
     nat,
     peerHashes: hashes && decodeHashes(hashes.data),
+    peerWishes: wishesIn(message.payloads),
     peerFragments: findNotify(message.payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) !== undefined,
+    intAuth: undefined,
   };
 }
 
@@ -225,7 +267,16 @@ export function advance(session: Session): void {
   if (firstSpi.state !== 'have') return;
   const { secrets } = phase;
   const identity = session.anonymous ? undefined : host.options.identity;
-  const proof = proveOurselves(secrets, 'initiator', identity, session.local.address);
+  const wanted = session.trusted;
+  const groups = wanted.flatMap((w) =>
+    w.kind === 'memberOf' ? (groupNamed(host.options.groups, w.group) ?? []) : [],
+  );
+  const proof = proveOurselves(secrets, 'initiator', {
+    identity,
+    group: groups[0],
+    local: session.local.address,
+    wishes: secrets.peerWishes,
+  });
   const offered = espProposals(host.options.suites, firstSpi.spi);
   // Only where we prove who we are, and no other IKE SA with the peer stands (§2.4, RFC 7619 §2.4).
   const initialContact = proof.identified && !host.hasOther(session);
@@ -248,15 +299,37 @@ export function advance(session: Session): void {
     Exchange.IKE_AUTH,
     [
       proof.id,
+      ...proof.certificates,
       ...(initialContact ? [notify(NotifyType.INITIAL_CONTACT)] : []),
+      ...certificatesWanted(wanted, groups),
       proof.auth,
       { kind: 'SA', proposals: offered },
       selectorsOf('TSi', session.local.address),
       selectorsOf('TSr', session.remote.address),
       notify(NotifyType.USE_TRANSPORT_MODE),
+      methodsWanted(session, groups),
     ],
     host.limits.transmissions,
   );
+}
+
+/** Of several keys in DNS one that comes along says which to try first (RFC 7670 §3.2). */
+function certificatesWanted(
+  wanted: readonly Proof[],
+  groups: readonly PrivateGroup[],
+): readonly InnerPayload[] {
+  const isUnsure = wanted.filter((w) => w.kind !== 'memberOf').length > 1;
+  const rawKey = { kind: 'CERTREQ', encoding: CertEncoding.RAW_PUBLIC_KEY, data: new Uint8Array(0) } as const;
+  return [...authoritiesWanted(groups), ...(isUnsure ? [rawKey] : [])];
+}
+
+/** RFC 9593 §3.1. */
+function methodsWanted(session: Session, groups: readonly PrivateGroup[]): InnerPayload {
+  const methods = ownAuthMethods({
+    anonymous: session.require === 'any',
+    secret: groups.some((g) => g.kind === 'secret'),
+  });
+  return notify(NotifyType.SUPPORTED_AUTH_METHODS, encodeAuthMethods(methods));
 }
 
 /** The responder's IKE_AUTH: nothing in it counts before its AUTH is verified. */
@@ -270,7 +343,15 @@ export function onAuthResponse(session: Session, phase: AuthSent, incoming: Inco
     return;
   }
   const { IDr, AUTH, SA, TSi, TSr } = taken.value;
-  const judged = judgeProof(phase.secrets, 'responder', IDr, AUTH, session.trusted ?? []);
+  const judged = judgeProof(phase.secrets, 'responder', {
+    id: IDr,
+    auth: AUTH,
+    payloads,
+    peer: session.remote.address,
+    wanted: session.trusted ?? [],
+    groups: host.options.groups,
+    wall: host.wall,
+  });
   // Where anybody will do, a signature that we cannot verify proves as much as none.
   const proof: PeerProof =
     !judged.ok && session.require === 'any' && AUTH.method !== AuthMethod.NULL
@@ -292,6 +373,7 @@ export function onAuthResponse(session: Session, phase: AuthSent, incoming: Inco
   tell(session, `← IKE_AUTH after ${Math.round(host.now - phase.at)} ms: ${how}`);
   session.phase = { phase: 'standing', secrets: phase.secrets, peerAuth: proof.peerAuth, since: host.now };
   host.stands(session, false);
+  heedAuthLifetime(session, payloads);
   if (session.unwanted) {
     partWith(session, 'nobody wants it any longer');
     return;
@@ -331,10 +413,14 @@ function onAuthRefusal(
 }
 
 /** A request that begins an IKE SA has been sent often enough. */
-export function onSilence(session: Session, phase: InitSent | AuthSent): void {
+export function onSilence(session: Session, phase: InitSent | IntermediateSent | AuthSent): void {
   if (phase.phase === 'initSent') {
     if (phase.refusal) failSession(session, phase.refusal.code, phase.refusal.why);
     else failSession(session, 'no-reply', `no answer from ${formatEndpoint(session.remote)} to IKE_SA_INIT`);
+    return;
+  }
+  if (phase.phase === 'intermediateSent') {
+    failSession(session, 'no-reply', 'it answered IKE_SA_INIT but not IKE_INTERMEDIATE');
     return;
   }
   const why = 'it answered IKE_SA_INIT but not IKE_AUTH';

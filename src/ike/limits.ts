@@ -4,6 +4,13 @@ export interface Limits {
   readonly retransmitMs: number;
   /** The longest pause between two transmissions. */
   readonly retransmitCeilingMs: number;
+  /** The same where there is reason to fear that the peer has lost its SA. */
+  readonly urgentMs: number;
+  readonly urgentCeilingMs: number;
+  /** A peer that was heard of so lately need not be asked whether it is there. */
+  readonly freshMs: number;
+  /** How long a proof of an initiator counts (RFC 4478); 0: for as long as the IKE SA lives. */
+  readonly authLifetimeMs: number;
   /** How often a request that begins an IKE SA is sent before the peer counts as not answering. */
   readonly transmissions: number;
   /** The same for requests inside a standing IKE SA, where giving up costs more. */
@@ -49,8 +56,15 @@ export interface Limits {
   readonly quietMs: number;
   /** A responder asks once, this long after IKE_AUTH, whether its answer has come through. */
   readonly confirmMs: number;
-  /** A second try at a child that the peer has left out waits this long. */
+  /** A second try at a child that the peer has left out waits this long, the next twice as long; so many tries. */
   readonly childRetryMs: number;
+  readonly childTries: number;
+  /** A rekey for which the peer has no time waits once to twice as long (RFC 7296 §2.25). */
+  readonly busyMs: number;
+  /** An IKE SA whose peer says TEMPORARY_FAILURE for so long is given up (RFC 7296 §2.25). */
+  readonly outOfStepMs: number;
+  /** What a crossing rekey has left is deleted by us, where the peer does not, after this. */
+  readonly redundantMs: number;
   /** Outbound traffic moves to a rekeyed child at the latest after this (RFC 7296 §2.8). */
   readonly rekeySwitchMs: number;
   /** An IKE SA is replaced after this. */
@@ -60,6 +74,10 @@ export interface Limits {
 export const defaultLimits: Limits = {
   retransmitMs: 500,
   retransmitCeilingMs: 8_000,
+  urgentMs: 200,
+  urgentCeilingMs: 1_000,
+  freshMs: 500,
+  authLifetimeMs: 0,
   transmissions: 7,
   transmissionsEstablished: 12,
   transmissionsIdentified: 3,
@@ -87,7 +105,11 @@ export const defaultLimits: Limits = {
   retireMs: 10_000,
   quietMs: 30_000,
   confirmMs: 45_000,
-  childRetryMs: 1_000,
+  childRetryMs: 250,
+  childTries: 3,
+  busyMs: 5_000,
+  outOfStepMs: 240_000,
+  redundantMs: 30_000,
   rekeySwitchMs: 2_000,
   ikeLifetimeMs: 8 * 3_600_000,
 };

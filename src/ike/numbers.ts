@@ -39,8 +39,24 @@ export const PayloadType = {
 /** IKEv2 Security Protocol Identifiers. */
 export const Protocol = { NONE: 0, IKE: 1, AH: 2, ESP: 3 } as const;
 
-/** IKEv2 Transform Type Values; 5 is "Sequence Numbers" since RFC 9827. */
-export const TransformType = { ENCR: 1, PRF: 2, INTEG: 3, KE: 4, SN: 5 } as const;
+/** IKEv2 Transform Type Values; 5 is "Sequence Numbers" since RFC 9827, 6 to 12 come from RFC 9370 §4. */
+export const TransformType = {
+  ENCR: 1,
+  PRF: 2,
+  INTEG: 3,
+  KE: 4,
+  SN: 5,
+  ADDKE1: 6,
+  ADDKE2: 7,
+  ADDKE3: 8,
+  ADDKE4: 9,
+  ADDKE5: 10,
+  ADDKE6: 11,
+  ADDKE7: 12,
+} as const;
+
+/** The types of additional key exchanges, in the order in which they are done (RFC 9370 §2.2.1). */
+export const additionalTypes: readonly number[] = [6, 7, 8, 9, 10, 11, 12];
 
 /** Transform Type 1, Encryption Algorithm. */
 export const Encr = {
@@ -76,7 +92,7 @@ export const Integ = {
   AUTH_HMAC_SHA2_512_256: 14,
 } as const;
 
-/** Transform Type 4, Key Exchange Method. */
+/** Transform Type 4, Key Exchange Method, and the types ADDKE1 to 7; ML-KEM by draft-ietf-ipsecme-ikev2-mlkem. */
 export const Group = {
   NONE: 0,
   MODP_768: 1,
@@ -126,6 +142,9 @@ export const AuthMethod = {
   DIGITAL_SIGNATURE: 14,
 } as const;
 
+/** IKEv2 Certificate Encodings; those by URL (12, 13) are taken from nobody. */
+export const CertEncoding = { X509_SIGNATURE: 4, RAW_PUBLIC_KEY: 15 } as const;
+
 /** IKEv2 Hash Algorithms (RFC 7427 §7, RFC 8420 §4). */
 export const HashAlgorithm = { SHA1: 1, SHA2_256: 2, SHA2_384: 3, SHA2_512: 4, IDENTITY: 5 } as const;
 
@@ -153,6 +172,7 @@ export const NotifyType = {
   UNEXPECTED_NAT_DETECTED: 41,
   TEMPORARY_FAILURE: 43,
   CHILD_SA_NOT_FOUND: 44,
+  STATE_NOT_FOUND: 47,
   INITIAL_CONTACT: 16384,
   SET_WINDOW_SIZE: 16385,
   ADDITIONAL_TS_POSSIBLE: 16386,
@@ -166,6 +186,7 @@ export const NotifyType = {
   ESP_TFC_PADDING_NOT_SUPPORTED: 16394,
   NON_FIRST_FRAGMENTS_ALSO: 16395,
   MOBIKE_SUPPORTED: 16396,
+  AUTH_LIFETIME: 16403,
   MULTIPLE_AUTH_SUPPORTED: 16404,
   REDIRECT_SUPPORTED: 16406,
   REDIRECT: 16407,
@@ -175,9 +196,13 @@ export const NotifyType = {
   SENDER_REQUEST_ID: 16429,
   IKEV2_FRAGMENTATION_SUPPORTED: 16430,
   SIGNATURE_HASH_ALGORITHMS: 16431,
+  USE_PPK: 16435,
+  PPK_IDENTITY: 16436,
+  NO_PPK_AUTH: 16437,
   INTERMEDIATE_EXCHANGE_SUPPORTED: 16438,
   ADDITIONAL_KEY_EXCHANGE: 16441,
   SUPPORTED_AUTH_METHODS: 16443,
+  IKE_SA_INIT_FULL_TRANSCRIPT_AUTH: 16447,
 } as const;
 
 /** `true` for the notify types that report an error (RFC 7296 §3.10.1). */
@@ -226,6 +251,7 @@ export function transformName(type: number, id: number): string {
     case TransformType.SN:
       return sequenceNumbersName(id);
     default:
+      if (additionalTypes.includes(type)) return groupName(id);
       return `${transformTypeName(type)}:${id}`;
   }
 }

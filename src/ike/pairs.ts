@@ -1,13 +1,15 @@
 import { formatAddress, type IpAddress } from '../net/address.ts';
-import { samePublicKey } from '../net/public-key.ts';
+import type { PublicKey } from '../net/public-key.ts';
 import { later } from '../time.ts';
 import { compareOctets } from '../wire/octets.ts';
 import { switchOutbound } from './answer-child.ts';
 import type { PeerAuth } from './child.ts';
 import { install } from './child-sa.ts';
+import { lowerNonce } from './collisions.ts';
 import { endSession } from './ending.ts';
+import { isAuthentic, proves, samePeerAuth } from './proof.ts';
 import { secretsOf, startTimer, tell, type Attempt, type Child, type Session } from './session.ts';
-import { probe } from './standing.ts';
+import { isLeaving, probe } from './standing.ts';
 
 /**
  * The IKE SAs between two addresses, and which of them goes where there are several.
@@ -58,13 +60,18 @@ export class Pairs {
    */
   authenticatedElsewhere(session: Session): boolean {
     return this.others(session).some((s) =>
-      [...s.children.values()].some((c) => c.sa.peerAuth.kind === 'key' && !c.leaving),
+      [...s.children.values()].some((c) => isAuthentic(c.sa.peerAuth) && !c.leaving),
     );
   }
 
   /** A child stands in `session`: says which IKE SAs of the pair are to go. */
   settle(session: Session): void {
-    const all = this.of(pairOf(session)).filter((s) => liveChildOf(s) !== undefined);
+    const { besides } = session;
+    if (besides && !besides.isDoubt) {
+      session.besides = undefined;
+      takeLeave(besides.session, 'another has taken its place');
+    }
+    const all = this.of(pairOf(session)).filter((s) => liveChildOf(s) && !isLeaving(s) && !isDoubted(s));
     const most = Math.max(...all.map(proofs));
     const best = all.filter((s) => proofs(s) === most);
     const kept = best.reduce((a, b) => (compareOctets(lowestNonce(b), lowestNonce(a)) < 0 ? b : a));
@@ -97,10 +104,20 @@ export class Pairs {
     for (const other of this.others(session)) {
       if (other.phase.phase !== 'standing' || session.phase.phase !== 'standing') continue;
       const isOlder = other.phase.since < session.createdAt;
-      if (isOlder && sameKey(other.phase.peerAuth, session.phase.peerAuth)) {
+      if (isOlder && samePeerAuth(other.phase.peerAuth, session.phase.peerAuth)) {
         endSession(other, 'the peer has begun anew');
       }
     }
+  }
+
+  /**
+   * The peer's key is published no longer: IKE SAs in which it was proved go, as soon as there is one with another.
+   */
+  withdraw(pair: string, key: PublicKey): void {
+    const there = this.of(pair).filter((s) => liveChildOf(s) !== undefined);
+    const old = there.filter(({ phase }) => phase.phase === 'standing' && proves(phase.peerAuth, [key]));
+    if (there.length === old.length) return;
+    for (const session of old) takeLeave(session, 'the key of the peer is published no longer');
   }
 
   /** A child has gone: what it shadowed comes forward, and what was to go for its sake stays. */
@@ -112,6 +129,20 @@ export class Pairs {
     first.timers.delete('retire');
     tell(first, 'the IKE SA that was to be kept has gone; this one stays');
   }
+}
+
+/** Deletes it, and its children with it. */
+export function takeLeave(session: Session, why: string): void {
+  if (session.phase.phase !== 'standing' || isLeaving(session)) return;
+  tell(session, `this IKE SA will go: ${why}`);
+  session.tasks.unshift({ what: 'deleteIke', why, notify: undefined });
+  session.host.touch(session);
+}
+
+/** The peer is being asked whether it is still there, and does not answer. */
+function isDoubted({ asking, outgoing }: Session): boolean {
+  if (!outgoing || outgoing.sent < 2) return false;
+  return asking?.what === 'liveness' || outgoing.urgentSince !== undefined;
 }
 
 const doubtMs = 2_000;
@@ -127,7 +158,7 @@ export function pairKey(local: IpAddress, peer: IpAddress): string {
 /** Whether a peer that has proved this much is whom the attempt wants. */
 export function serves(attempt: Attempt, peerAuth: PeerAuth): boolean {
   if (attempt.require === 'any') return true;
-  return peerAuth.kind === 'key' && (attempt.keys ?? []).some((k) => samePublicKey(k, peerAuth.key));
+  return proves(peerAuth, attempt.keys ?? []);
 }
 
 export function liveChildOf(session: Session): Child | undefined {
@@ -139,7 +170,7 @@ export function liveChildOf(session: Session): Child | undefined {
 }
 
 export function isAuthenticated({ phase }: Session): boolean {
-  return phase.phase === 'standing' && phase.peerAuth.kind === 'key';
+  return phase.phase === 'standing' && isAuthentic(phase.peerAuth);
 }
 
 /** How many of the two ends have proved who they are; both ends count the same. */
@@ -150,16 +181,10 @@ function proofs(session: Session): number {
 /** A peer may prove different keys for different names; each name counts its own only. */
 function isReplaceable({ phase }: Session, kept: Session): boolean {
   if (phase.phase !== 'standing' || kept.phase.phase !== 'standing') return false;
-  return phase.peerAuth.kind === 'anonymous' || sameKey(phase.peerAuth, kept.phase.peerAuth);
-}
-
-function sameKey(a: PeerAuth, b: PeerAuth): boolean {
-  return a.kind === 'key' && b.kind === 'key' && samePublicKey(a.key, b.key);
+  return phase.peerAuth.kind === 'anonymous' || samePeerAuth(phase.peerAuth, kept.phase.peerAuth);
 }
 
 function lowestNonce(session: Session): Uint8Array {
   const secrets = secretsOf(session);
-  if (!secrets) return new Uint8Array([0xff]);
-  const { nonceI, nonceR } = secrets;
-  return compareOctets(nonceI, nonceR) <= 0 ? nonceI : nonceR;
+  return secrets ? lowerNonce(secrets.nonceI, secrets.nonceR) : new Uint8Array([0xff]);
 }

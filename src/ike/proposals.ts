@@ -10,6 +10,7 @@ import {
   Protocol,
   SequenceNumbers,
   TransformType,
+  additionalTypes,
   encrName,
   groupName,
   integName,
@@ -22,15 +23,27 @@ export interface IkeSuite {
   readonly cipher: IkeCipher;
   readonly prf: number;
   readonly group: number;
+  /** Key exchange methods that follow the first, in their order (RFC 9370); often none. */
+  readonly additional: readonly number[];
 }
 
 /** The group of the first KE payload that we send: both libreswan's and strongSwan's defaults take it. */
 export const firstGroup: number = Group.CURVE25519;
 
-/** `AES-GCM-16-256, PRF-HMAC-SHA2-512, CURVE25519`. */
+/** `AES-GCM-16-256, PRF-HMAC-SHA2-512, CURVE25519 + ML-KEM-768`. */
 export function describeIkeSuite(suite: IkeSuite): string {
   const { encr, keyBits, integ } = suite.cipher;
-  return `${describeCipher(encr, keyBits, integ)}, ${dashed(prfName(suite.prf))}, ${dashed(groupName(suite.group))}`;
+  return `${describeCipher(encr, keyBits, integ)}, ${dashed(prfName(suite.prf))}, ${keyExchangesOf(suite).join(' + ')}`;
+}
+
+/** `CURVE25519`, `ML-KEM-768`: the names of all that the keys of the IKE SA come from. */
+export function keyExchangesOf({ group, additional }: IkeSuite): readonly string[] {
+  return [group, ...additional].map(methodName);
+}
+
+/** `ML-KEM-768`. */
+export function methodName(method: number): string {
+  return dashed(groupName(method));
 }
 
 /** `AES-GCM-16-256`, `AES-CBC-256 with HMAC-SHA2-256-128`. */
@@ -39,21 +52,27 @@ export function describeEspSuite(suite: EspSuite): string {
 }
 
 /**
- * What we offer for an IKE SA; `spi` only when one is rekeyed, `group` is that of the KE payload.
+ * What we offer for an IKE SA; `spi` only when one is rekeyed, `group` is that of the KE payload, `additional` are the
+ * methods one of which may follow it.
  *
- * The first proposal has our group alone: libreswan chooses the group by its own order among all that a
- * proposal offers, without a look at the KE payload, and would ask for P-256 with INVALID_KE_PAYLOAD.
+ * The first proposals have our group alone: libreswan chooses the group by its own order among all that a
+ * proposal offers, without a look at the KE payload, and would ask for P-256 with INVALID_KE_PAYLOAD. Who does not know
+ * Transform Type 6 passes over the proposal that has it (§3.3.6), so that it costs an old peer nothing.
  */
-export function ikeProposals(options: { readonly group?: number; readonly spi?: IkeSpi } = {}): Proposal[] {
+export function ikeProposals(
+  options: { readonly group?: number; readonly spi?: IkeSpi; readonly additional?: readonly number[] } = {},
+): Proposal[] {
   const first = options.group ?? firstGroup;
   const groups = [first, ...supportedGroups.filter((g) => g !== first)];
   const spi = options.spi === undefined ? new Uint8Array(0) : ikeSpiOctets(options.spi);
+  const additional = (options.additional ?? []).filter((method) => method !== first);
   const proposals = [
-    { ciphers: aeadCiphers.slice(0, 1), groups: [first] },
-    { ciphers: aeadCiphers, groups },
-    { ciphers: cbcCiphers, groups },
+    ...(additional.length > 0 ? [{ ciphers: aeadCiphers, groups: [first], additional }] : []),
+    { ciphers: aeadCiphers.slice(0, 1), groups: [first], additional: [] },
+    { ciphers: aeadCiphers, groups, additional: [] },
+    { ciphers: cbcCiphers, groups, additional: [] },
   ];
-  return proposals.map(({ ciphers, groups }, i) => ({
+  return proposals.map(({ ciphers, groups, additional }, i) => ({
     number: i + 1,
     protocol: Protocol.IKE,
     spi,
@@ -62,6 +81,7 @@ export function ikeProposals(options: { readonly group?: number; readonly spi?: 
       ...ourPrfs.map((id) => ({ type: TransformType.PRF, id })),
       ...integsOf(ciphers).map((id) => ({ type: TransformType.INTEG, id })),
       ...groups.map((id) => ({ type: TransformType.KE, id })),
+      ...additional.map((id) => ({ type: TransformType.ADDKE1, id })),
     ],
   }));
 }
@@ -76,33 +96,38 @@ export interface IkeChoice {
 
 /**
  * Our choice as responder, in our order; `keGroup` (the peer's KE payload) wins among the groups that we take, so
- * that no round trip is lost. Undefined: NO_PROPOSAL_CHOSEN.
+ * that no round trip is lost. With `additional` (methods, best first) a proposal that has more key exchanges comes
+ * before all that have one; without, it does not count. Undefined: NO_PROPOSAL_CHOSEN.
  */
 export function chooseIke(
   offered: SaPayload,
-  options: { readonly keGroup?: number; readonly spi?: IkeSpi } = {},
+  options: { readonly keGroup?: number; readonly spi?: IkeSpi; readonly additional?: readonly number[] } = {},
 ): IkeChoice | undefined {
   const rekey = options.spi !== undefined;
   const proposals = offered.proposals.filter(
     (p) => p.protocol === Protocol.IKE && p.spi.length > 0 === rekey && hasOnly(p, ikeTransformTypes),
   );
   const groupLists = withFirst(options.keGroup, supportedGroups);
-  for (const cipher of ourCiphers) {
-    for (const groups of groupLists) {
-      for (const proposal of proposals) {
-        const encr = findCipher(proposal, cipher);
-        const prf = firstOf(proposal, TransformType.PRF, ourPrfs);
-        const group = firstOf(proposal, TransformType.KE, groups);
-        if (!encr || !prf || !group) continue;
-        return {
-          suite: { cipher, prf: prf.id, group: group.id },
-          answer: answerTo(
-            proposal,
-            options.spi === undefined ? new Uint8Array(0) : ikeSpiOctets(options.spi),
-            [...encr, prf, group],
-          ),
-          peerSpi: rekey ? ikeSpiFrom(proposal.spi) : undefined,
-        };
+  for (const isWanted of [true, false]) {
+    for (const cipher of ourCiphers) {
+      for (const groups of groupLists) {
+        for (const proposal of proposals) {
+          const encr = findCipher(proposal, cipher);
+          const prf = firstOf(proposal, TransformType.PRF, ourPrfs);
+          const group = firstOf(proposal, TransformType.KE, groups);
+          if (!encr || !prf || !group) continue;
+          const more = findAdditional(proposal, options.additional ?? [], group.id);
+          if (!more || methodsOf(more).length > 0 !== isWanted) continue;
+          return {
+            suite: { cipher, prf: prf.id, group: group.id, additional: methodsOf(more) },
+            answer: answerTo(
+              proposal,
+              options.spi === undefined ? new Uint8Array(0) : ikeSpiOctets(options.spi),
+              [...encr, prf, group, ...more],
+            ),
+            peerSpi: rekey ? ikeSpiFrom(proposal.spi) : undefined,
+          };
+        }
       }
     }
   }
@@ -123,19 +148,24 @@ export function acceptIke(offered: readonly Proposal[], answer: SaPayload): IkeC
   const cipher = ourCiphers.find(
     (c) => c.encr === encr?.id && c.keyBits === keyBitsOf(encr) && c.integ === integ?.id,
   );
-  if (!cipher || !prf || !group) return undefined;
+  const additional = methodsOf(chosen.transforms);
+  if (!cipher || !prf || !group || !areDifferent([group.id, ...additional])) return undefined;
   return {
-    suite: { cipher, prf: prf.id, group: group.id },
+    suite: { cipher, prf: prf.id, group: group.id, additional },
     answer,
     peerSpi: chosen.spi.length === 0 ? undefined : ikeSpiFrom(chosen.spi),
   };
 }
 
-/** What we offer for a Child SA: `suites` as the kernel has them, ESN first; `groups` only with PFS. */
+/**
+ * What we offer for a Child SA: `suites` as the kernel has them, ESN first; `groups` only with PFS, and `additional`
+ * (methods one of which may follow, or NONE) only to a peer that has shown that it knows them.
+ */
 export function espProposals(
   suites: readonly EspSuite[],
   spi: number,
   groups: readonly number[] = [],
+  additional: readonly number[] = [],
 ): Proposal[] {
   const spiOctets = espSpiOctets(spi);
   // One proposal has either AEADs or ciphers that want a checksum (RFC 7296 §3.3), the better kind first.
@@ -150,6 +180,7 @@ export function espProposals(
         ...unique(kind.map(encrTransform)),
         ...integsOf(kind).map((id) => ({ type: TransformType.INTEG, id })),
         ...groups.map((id) => ({ type: TransformType.KE, id })),
+        ...additional.map((id) => ({ type: TransformType.ADDKE1, id })),
         ...ourSequenceNumbers.map((id) => ({ type: TransformType.SN, id })),
       ],
     }));
@@ -162,6 +193,8 @@ export interface EspChoice {
   readonly peerSpi: number;
   /** Of the answer's Transform Type 4 (PFS), where there is one and it is not NONE. */
   readonly group: number | undefined;
+  /** Key exchange methods that follow it (RFC 9370). */
+  readonly additional: readonly number[];
   readonly answer: SaPayload;
 }
 
@@ -173,7 +206,11 @@ export function chooseEsp(
   offered: SaPayload,
   suites: readonly EspSuite[],
   spi: number,
-  options: { readonly groups?: readonly number[]; readonly keGroup?: number } = {},
+  options: {
+    readonly groups?: readonly number[];
+    readonly keGroup?: number;
+    readonly additional?: readonly number[];
+  } = {},
 ): EspChoice | undefined {
   const proposals = offered.proposals.filter(
     (p) => p.protocol === Protocol.ESP && isEspSpi(p.spi) && hasOnly(p, espTransformTypes),
@@ -186,8 +223,12 @@ export function chooseEsp(
         const sn = firstOf(proposal, TransformType.SN, ourSequenceNumbers);
         const group = findChildGroup(proposal, groups);
         if (!encr || !sn || group === undefined) continue;
-        const answer = answerTo(proposal, espSpiOctets(spi), [...encr, ...group, sn]);
-        return espChoice(suite, proposal.spi, sn, group[0], answer);
+        const first = group[0]?.id ?? Group.NONE;
+        // Without a first key exchange there is nothing to add one to (RFC 9370 §2.2.4).
+        const more = findAdditional(proposal, first === Group.NONE ? [] : (options.additional ?? []), first);
+        if (!more) continue;
+        const answer = answerTo(proposal, espSpiOctets(spi), [...encr, ...group, ...more, sn]);
+        return espChoice(suite, proposal.spi, sn, [...group, ...more], answer);
       }
     }
   }
@@ -207,7 +248,8 @@ export function acceptEsp(offered: readonly Proposal[], answer: SaPayload): EspC
     keyBits: keyBitsOf(encr),
     ...(integ !== undefined && integ !== Integ.NONE && { integ }),
   };
-  return espChoice(suite, chosen.spi, sn, one(TransformType.KE), answer);
+  const choice = espChoice(suite, chosen.spi, sn, chosen.transforms, answer);
+  return areDifferent([choice.group, ...choice.additional]) ? choice : undefined;
 }
 
 // ---- what is ours
@@ -232,12 +274,14 @@ const ikeTransformTypes: readonly number[] = [
   TransformType.PRF,
   TransformType.INTEG,
   TransformType.KE,
+  ...additionalTypes,
 ];
 const espTransformTypes: readonly number[] = [
   TransformType.ENCR,
   TransformType.INTEG,
   TransformType.KE,
   TransformType.SN,
+  ...additionalTypes,
 ];
 
 // ---- transforms
@@ -310,6 +354,37 @@ function findCipher(proposal: Proposal, cipher: CipherLike): Transform[] | undef
   return none && [encr, none];
 }
 
+/**
+ * One transform for each type of additional key exchange that the proposal has: NONE where it allows that and nothing
+ * else does, and no method twice (RFC 9370 §2.2.1). Undefined: it wants what we do not do.
+ */
+function findAdditional(
+  proposal: Proposal,
+  methods: readonly number[],
+  first: number,
+): readonly Transform[] | undefined {
+  const found: Transform[] = [];
+  for (const type of additionalTypes) {
+    if (transformsOf(proposal, type).length === 0) continue;
+    const left = methods.filter((m) => m !== first && !found.some((t) => t.id === m));
+    const one = firstOf(proposal, type, [...left, Group.NONE]);
+    if (!one) return undefined;
+    found.push(one);
+  }
+  return found;
+}
+
+/** The additional key exchange methods among `transforms`, in the order in which they are done. */
+function methodsOf(transforms: readonly Transform[]): number[] {
+  return additionalTypes.flatMap((type) =>
+    transforms.filter((t) => t.type === type && t.id !== Group.NONE).map((t) => t.id),
+  );
+}
+
+function areDifferent(methods: readonly (number | undefined)[]): boolean {
+  return new Set(methods).size === methods.length;
+}
+
 /** The KE transform of a child, as a list of one, or none where the proposal goes without. Undefined: no match. */
 function findChildGroup(proposal: Proposal, groups: readonly number[]): Transform[] | undefined {
   if (transformsOf(proposal, TransformType.KE).length === 0) return [];
@@ -329,15 +404,20 @@ function answerTo(proposal: Proposal, spi: Uint8Array, transforms: readonly Tran
   };
 }
 
-/** The one proposal of an answer, if it takes exactly one transform of each type out of one of our offers. */
+/**
+ * The one proposal of an answer, if it takes exactly one transform of each type out of one of our offers. Old
+ * implementations do not see the types of RFC 9370 and answer as if they were not there; we take that, for the same
+ * algorithms are among our other proposals, and AUTH shows it if somebody has cut them out on the way.
+ */
 function onlyAnswer(offered: readonly Proposal[], answer: SaPayload): Proposal | undefined {
   const [chosen, ...others] = answer.proposals;
   if (!chosen || others.length > 0) return undefined;
   const offer = offered.find((p) => p.number === chosen.number && p.protocol === chosen.protocol);
   if (offer?.spi.length !== chosen.spi.length) return undefined;
-  const types = new Set(offer.transforms.map((t) => t.type));
   const answered = new Set(chosen.transforms.map((t) => t.type));
-  if (chosen.transforms.length !== answered.size || types.size !== answered.size) return undefined;
+  const isBlind = additionalTypes.every((type) => !answered.has(type));
+  const wanted = offer.transforms.map((t) => t.type).filter((t) => !isBlind || !additionalTypes.includes(t));
+  if (chosen.transforms.length !== answered.size || new Set(wanted).size !== answered.size) return undefined;
   return chosen.transforms.every((t) => offer.transforms.some((o) => sameTransform(o, t)))
     ? chosen
     : undefined;
@@ -347,14 +427,16 @@ function espChoice(
   suite: EspSuite,
   peerSpi: Uint8Array,
   sn: Transform,
-  group: Transform | undefined,
+  transforms: readonly Transform[],
   answer: SaPayload,
 ): EspChoice {
+  const group = transforms.find((t) => t.type === TransformType.KE);
   return {
     suite,
     esn: sn.id === SequenceNumbers.SN_64_PARTIAL,
     peerSpi: espSpiFrom(peerSpi),
     group: group === undefined || group.id === Group.NONE ? undefined : group.id,
+    additional: methodsOf(transforms),
     answer,
   };
 }

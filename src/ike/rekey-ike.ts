@@ -1,10 +1,12 @@
+import { isRedundant, lowerNonce } from './collisions.ts';
+import { groupWanted, isOutOfStep, pauseMs } from './create-child.ts';
 import { Opener, Sealer } from './crypto/cipher.ts';
 import { generateDh } from './crypto/dh.ts';
 import { cipherKeysOf, ikeKeys, skeyseedRekeyed } from './crypto/prf.ts';
 import { sendAnswer, sendRequest, type Incoming } from './exchange.ts';
 import { logKeys } from './key-log.ts';
 import type { IkeSpi } from './message.ts';
-import { Exchange, NotifyType } from './numbers.ts';
+import { Exchange, NotifyType, notifyName, Protocol } from './numbers.ts';
 import { notify, type InnerPayload } from './payloads.ts';
 import { acceptIke, chooseIke, describeIkeSuite, ikeProposals, type IkeSuite } from './proposals.ts';
 import {
@@ -16,14 +18,15 @@ import {
   type Session,
   type Standing,
 } from './session.ts';
-import { shapes, take } from './shapes.ts';
+import { firstError, shapes, take } from './shapes.ts';
 
 /**
  * A new IKE SA out of an old one (RFC 7296 §1.3.2, §2.18). It inherits the children and who the peer is; the side
- * that wanted it deletes the old one.
+ * that wanted it deletes the old one. Where both want it at once (§2.8.2) each answers as usual; of the two new ones
+ * that with the lowest nonce is deleted by the side that wanted it, and the other one inherits.
  */
 export function onRekeyIkeRequest(session: Session, phase: Standing, incoming: Incoming): void {
-  const { host } = session;
+  const { host, asking } = session;
   const { messageId } = incoming;
   const answer = (payloads: readonly InnerPayload[]): void => {
     sendAnswer(session, phase.secrets, messageId, Exchange.CREATE_CHILD_SA, payloads);
@@ -33,8 +36,10 @@ export function onRekeyIkeRequest(session: Session, phase: Standing, incoming: I
     answer([notify(NotifyType.INVALID_SYNTAX)]);
     return;
   }
-  // Both rekey at once, or something of the old one is still open: later (§2.25.2).
-  if (session.asking !== undefined || !host.mayRekey(session)) {
+  // A child of it is being made, replaced or deleted by us (§2.25.2).
+  const isBusy = asking !== undefined && asking.what !== 'liveness' && asking.what !== 'rekeyIke';
+  const isAnswered = asking?.what === 'rekeyIke' && asking.crossed !== undefined;
+  if (isBusy || isAnswered || !host.mayRekey(session)) {
     answer([notify(NotifyType.TEMPORARY_FAILURE)]);
     return;
   }
@@ -56,23 +61,32 @@ export function onRekeyIkeRequest(session: Session, phase: Standing, incoming: I
     answer([notify(NotifyType.INVALID_SYNTAX)]);
     return;
   }
+  const nonceI = Nonce.nonce.slice();
   const nonceR = host.options.random.octets(32);
+  tell(session, '← CREATE_CHILD_SA: rekeys the IKE SA');
   answer([choice.answer, { kind: 'Nonce', nonce: nonceR }, { kind: 'KE', group, data: dh.publicValue }]);
-  succeed(session, phase, {
+  const successor = successorOf(session, phase, {
     role: 'responder',
     spi,
     peerSpi: choice.peerSpi,
     suite: choice.suite,
-    nonceI: Nonce.nonce.slice(),
+    nonceI,
     nonceR,
     sharedSecret: shared.secret,
   });
+  if (asking?.what !== 'rekeyIke') {
+    handOver(session, successor);
+    return;
+  }
+  tell(session, 'both rekey the IKE SA at once');
+  successor.candidateFor = session;
+  session.asking = { ...asking, crossed: { session: successor, nonce: lowerNonce(nonceI, nonceR) } };
 }
 
-/** Asks for a new IKE SA. */
-export function askForIke(session: Session, phase: Standing): void {
+/** Asks for a new IKE SA; `group`: what the peer wants instead of the group of the old one. */
+export function askForIke(session: Session, phase: Standing, wanted?: number): void {
   const { host } = session;
-  const { group } = phase.secrets.suite;
+  const group = wanted ?? phase.secrets.suite.group;
   const spi = host.newSpi();
   const dh = generateDh(group, host.options.random);
   const nonce = host.options.random.octets(32);
@@ -98,30 +112,93 @@ export function onRekeyIkeResponse(
   asked: Extract<Asking, { readonly what: 'rekeyIke' }>,
   incoming: Incoming,
 ): void {
-  const taken = take(incoming.payloads ?? [], shapes.rekeyIke);
-  const choice = taken.ok ? acceptIke(asked.offered, taken.value.SA) : undefined;
-  const shared =
-    taken.ok && taken.value.KE.group === asked.dh.group
-      ? asked.dh.sharedSecret(taken.value.KE.data)
-      : undefined;
-  if (!taken.ok || choice?.peerSpi === undefined || choice.suite.group !== asked.dh.group || !shared?.ok) {
-    // Later again; the old one stays meanwhile.
-    startTimer(session, 'lifetime', retryMs);
+  const { crossed } = asked;
+  // The other one may have been deleted by the peer, which then knew more than we did.
+  const theirs = crossed?.session.phase.phase === 'standing' ? crossed : undefined;
+  const made = acceptSuccessor(session, phase, asked, incoming);
+  if (!made) {
+    if (theirs) handOver(session, theirs.session);
+    else onRekeyIkeRefused(session, asked, incoming);
     return;
   }
-  succeed(session, phase, {
+  session.busySince = undefined;
+  const { nonceI, nonceR } = made.phase.secrets;
+  if (theirs && isRedundant(lowerNonce(nonceI, nonceR), theirs.nonce)) {
+    tell(session, 'both have rekeyed the IKE SA; ours has the lowest nonce and goes');
+    handOver(session, theirs.session);
+    retire(made.session, theirs.session);
+    made.session.tasks.unshift({ what: 'deleteIke', why: 'both have rekeyed the IKE SA', notify: undefined });
+    return;
+  }
+  if (theirs) {
+    tell(session, 'both have rekeyed the IKE SA; ours stays');
+    handOver(theirs.session, made.session);
+  }
+  handOver(session, made.session);
+  session.tasks.unshift({ what: 'deleteIke', why: 'it was rekeyed', notify: undefined });
+}
+
+function acceptSuccessor(
+  session: Session,
+  phase: Standing,
+  asked: Extract<Asking, { readonly what: 'rekeyIke' }>,
+  incoming: Incoming,
+): { readonly session: Session; readonly phase: Standing } | undefined {
+  const taken = take(incoming.payloads ?? [], shapes.rekeyIke);
+  if (!taken.ok) return undefined;
+  const { SA, KE, Nonce } = taken.value;
+  const choice = acceptIke(asked.offered, SA);
+  const { group } = asked.dh;
+  const shared = KE.group === group ? asked.dh.sharedSecret(KE.data) : undefined;
+  if (choice?.peerSpi === undefined || choice.suite.group !== group || !shared?.ok) return undefined;
+  const made = successorOf(session, phase, {
     role: 'initiator',
     spi: asked.spi,
     peerSpi: choice.peerSpi,
     suite: choice.suite,
     nonceI: asked.nonce,
-    nonceR: taken.value.Nonce.nonce.slice(),
+    nonceR: Nonce.nonce.slice(),
     sharedSecret: shared.secret,
   });
-  session.tasks.unshift({ what: 'deleteIke', why: 'it was rekeyed', notify: undefined });
+  return made.phase.phase === 'standing' ? { session: made, phase: made.phase } : undefined;
+}
+
+/** Later again; the old one stays meanwhile. */
+function onRekeyIkeRefused(
+  session: Session,
+  asked: Extract<Asking, { readonly what: 'rekeyIke' }>,
+  incoming: Incoming,
+): void {
+  const error = firstError(incoming.payloads ?? []);
+  tell(session, `← no new IKE SA: ${error ? `it says ${notifyName(error.type)}` : 'its answer is no good'}`);
+  if (isOutOfStep(session, error)) return;
+  const group = error?.type === NotifyType.INVALID_KE_PAYLOAD ? groupWanted(error) : undefined;
+  if (group !== undefined && group !== asked.dh.group && session.rekeyTries++ < rekeyTries) {
+    session.tasks.unshift({ what: 'rekeyIke', group });
+    return;
+  }
+  if (error?.type === NotifyType.TEMPORARY_FAILURE) {
+    startTimer(session, 'lifetime', pauseMs(session));
+  } else if (session.rekeyTries++ < rekeyTries) {
+    startTimer(session, 'lifetime', retryMs);
+  } else {
+    // A peer that cannot do it: a new one from scratch takes the place of this one (§2.8.3).
+    session.host.reauthenticate(session, 'it cannot be rekeyed');
+  }
 }
 
 const retryMs = 60_000;
+const rekeyTries = 5;
+
+/**
+ * A request came in an IKE SA of which we do not know yet whether it stays. The peer would ask nothing in one that
+ * goes but to delete it: it has decided.
+ */
+export function settleCandidate(session: Session, payloads: readonly InnerPayload[]): void {
+  const old = session.candidateFor;
+  if (!old || payloads.some((p) => p.kind === 'Delete' && p.protocol === Protocol.IKE)) return;
+  if (payloads.length > 0) handOver(old, session);
+}
 
 interface Successor {
   readonly role: Role;
@@ -133,7 +210,8 @@ interface Successor {
   readonly sharedSecret: Uint8Array;
 }
 
-function succeed(old: Session, phase: Standing, to: Successor): void {
+/** The new IKE SA, with nothing of the old one but its keys and who the peer is. */
+function successorOf(old: Session, phase: Standing, to: Successor): Session {
   const { host } = old;
   const { suite, nonceI, nonceR, role } = to;
   const exchange = { prf: suite.prf, nonceI, nonceR };
@@ -175,12 +253,23 @@ function succeed(old: Session, phase: Standing, to: Successor): void {
   );
   session.trusted = old.trusted;
   session.identified = old.identified;
+  tell(session, `IKE SA rekeyed: ${describeIkeSuite(suite)}`);
+  logKeys(session, secrets);
+  host.adopt(session);
+  return session;
+}
+
+/** Children, what is still to be asked about them, and whoever waits for one go from `old` to `session`. */
+export function handOver(old: Session, session: Session): void {
+  const { host } = old;
+  if (session.phase.phase !== 'standing' || session.successor === old) return;
+  session.candidateFor = undefined;
+  if (old.successor) return;
   for (const [spi, child] of old.children) session.children.set(spi, child);
   old.children.clear();
-  // What is still to be asked about the children, and whoever waits for one, go with them.
   for (const task of old.tasks.splice(0)) {
     if (task.what === 'createChild' || task.what === 'deleteChild') session.tasks.push(task);
-    else old.tasks.push(task);
+    else if (task.what !== 'rekeyIke') old.tasks.push(task);
   }
   for (const attempt of old.attempts) {
     attempt.sessions.delete(old);
@@ -188,13 +277,22 @@ function succeed(old: Session, phase: Standing, to: Successor): void {
     session.attempts.add(attempt);
   }
   old.attempts.clear();
+  session.wantsChild ||= old.wantsChild;
   if ([...session.children.values()].some((c) => c.state === 'switching')) {
     startTimer(session, 'switch', host.limits.rekeySwitchMs);
   }
-  tell(session, `IKE SA rekeyed: ${describeIkeSuite(suite)}`);
-  logKeys(session, secrets);
-  // The old one waits for its Delete, and not for ever.
-  old.timers.delete('retire');
-  startTimer(old, 'childless', host.limits.childlessMs);
-  host.adopt(session);
+  if (session.children.size > 0) session.timers.delete('childless');
+  retire(old, session);
+  host.touch(session);
+}
+
+/** It waits for its Delete, and not for ever. */
+function retire(old: Session, successor: Session): void {
+  old.successor = successor;
+  old.candidateFor = undefined;
+  const reauth = old.timers.get('reauth');
+  // A new IKE SA out of an old one proves nothing anew (RFC 4478 §3).
+  if (reauth !== undefined) successor.timers.set('reauth', reauth);
+  for (const timer of ['retire', 'lifetime', 'reauth'] as const) old.timers.delete(timer);
+  startTimer(old, 'childless', old.host.limits.childlessMs);
 }

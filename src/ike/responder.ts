@@ -1,25 +1,31 @@
 import { formatEndpoint, sameAddress, addressOf, type Endpoint } from '../net/address.ts';
+import { authLifetime, relyFor } from './auth-lifetime.ts';
 import { answerInstalled, grantChild, judgeWish } from './answer-child.ts';
 import type { PeerAuth } from './child.ts';
-import { describeId, judgeProof, proveOurselves, type PeerProof } from './authenticate.ts';
-import { Opener, Sealer } from './crypto/cipher.ts';
+import { forgetCrossing } from './collisions.ts';
+import { describeId, judgeProof, proveOurselves, wishesIn, type PeerProof } from './authenticate.ts';
+import { encodeAuthMethods, ownAuthMethods } from './auth-methods.ts';
 import { generateDh } from './crypto/dh.ts';
-import { cipherKeysOf, ikeKeys, skeyseed } from './crypto/prf.ts';
-import { announcedHashes, decodeHashes, encodeHashes } from './crypto/signature.ts';
-import type { PublicKey } from '../net/public-key.ts';
+import { ikeKeys, skeyseed } from './crypto/prf.ts';
+import { announcedHashes, decodeHashes, encodeHashes, type AuthValue } from './crypto/signature.ts';
 import { endSession } from './ending.ts';
 import { sendAnswer, transmit, type Incoming } from './exchange.ts';
+import { answerIntermediate } from './intermediate.ts';
 import { logKeys } from './key-log.ts';
 import { encodeMessage, type IkeSpi, type Message, type MessageHead } from './message.ts';
 import { natDetection, natVerdict } from './nat-detection.ts';
-import { AuthMethod, Exchange, IdType, NotifyType } from './numbers.ts';
+import { AuthMethod, Exchange, exchangeName, IdType, NotifyType } from './numbers.ts';
 import { notify, type IdPayload, type InnerPayload } from './payloads.ts';
+import { authoritiesWanted, groupNamed, groupsAt } from './private-group.ts';
+import { isAuthentic, type Proof } from './proof.ts';
 import { chooseIke, describeIkeSuite } from './proposals.ts';
+import { protection } from './secrets.ts';
 import {
   newSession,
   startTimer,
   tell,
   type Answering,
+  type AuthAwaited,
   type Host,
   type Secrets,
   type Session,
@@ -27,7 +33,8 @@ import {
 import { findNotify, shapes, take, unknownCritical } from './shapes.ts';
 
 /**
- * The responder's way to a standing IKE SA (RFC 7296 §1.2): `authAwaited` → `standing`. IKE_AUTH is answered when the
+ * The responder's way to a standing IKE SA (RFC 7296 §1.2): `authAwaited` → `standing`, with IKE_INTERMEDIATE in
+ * between where more than one key exchange was agreed on. IKE_AUTH is answered when the
  * initiator's key was looked up (where it claims an identity), an SPI was reserved and the kernel has the child.
  */
 
@@ -53,7 +60,9 @@ export function onInitRequest(
   if (!taken.ok) return { kind: 'drop', why: taken.why };
   const { SA, KE, Nonce } = taken.value;
   if (cookie.wanted && !cookie.ok) return reply(message, NotifyType.COOKIE, cookie.make());
-  const choice = chooseIke(SA, { keGroup: KE.group });
+  // RFC 9370 §2.2.1: more key exchanges only where both can do IKE_INTERMEDIATE.
+  const takesMore = findNotify(message.payloads, NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) !== undefined;
+  const choice = chooseIke(SA, { keGroup: KE.group, additional: takesMore ? host.additional : [] });
   if (!choice) return reply(message, NotifyType.NO_PROPOSAL_CHOSEN);
   const { suite } = choice;
   if (suite.group !== KE.group) {
@@ -71,7 +80,8 @@ export function onInitRequest(
   const { spiI } = message.header;
   const nonceI = Nonce.nonce.slice();
   const nonceR = host.options.random.octets(32);
-  const initR = encodeMessage(answerHead(spiI, spi), [
+  const groups = groupsAt(host.options.groups, remote.address);
+  const answer: InnerPayload[] = [
     choice.answer,
     { kind: 'KE', group: dh.group, data: dh.publicValue },
     { kind: 'Nonce', nonce: nonceR },
@@ -79,7 +89,16 @@ export function onInitRequest(
     notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, encodeHashes(announcedHashes)),
     ...natDetection(spiI, spi, local, remote),
     notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED),
+    ...(suite.additional.length > 0 ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
+    ...authoritiesWanted(groups),
+  ];
+  const methods = ownAuthMethods({ anonymous: true, secret: groups.some((g) => g.kind === 'secret') });
+  const whole = encodeMessage(answerHead(spiI, spi), [
+    ...answer,
+    notify(NotifyType.SUPPORTED_AUTH_METHODS, encodeAuthMethods(methods)),
   ]);
+  // The peer can do without what we prefer (RFC 9593 §3.1); a cookie would cost it more.
+  const initR = whole.length > message.octets.length ? encodeMessage(answerHead(spiI, spi), answer) : whole;
   // No answer larger than what caused it before the address is known to be real: we are no amplifier.
   if (!cookie.ok && initR.length > message.octets.length)
     return reply(message, NotifyType.COOKIE, cookie.make());
@@ -93,9 +112,7 @@ export function onInitRequest(
   const hashes = findNotify(message.payloads, NotifyType.SIGNATURE_HASH_ALGORITHMS);
   const secrets: Secrets = {
     suite,
-    keys,
-    sealer: new Sealer(suite.cipher, cipherKeysOf(keys, 'responder'), host.options.random),
-    opener: new Opener(suite.cipher, cipherKeysOf(keys, 'initiator')),
+    ...protection(host, 'responder', suite.cipher, keys),
     nonceI,
     nonceR,
     initI: message.octets.slice(),
@@ -103,7 +120,9 @@ export function onInitRequest(
     // The request's hashes were made before our SPI was known (§2.23).
     nat: natVerdict(message.payloads, spiI, 0n as IkeSpi, local, remote),
     peerHashes: hashes && decodeHashes(hashes.data),
+    peerWishes: wishesIn(message.payloads),
     peerFragments: findNotify(message.payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) !== undefined,
+    intAuth: undefined,
   };
   const session = newSession(
     host,
@@ -111,11 +130,11 @@ export function onInitRequest(
     spi,
     local,
     remote,
-    { phase: 'authAwaited', secrets },
+    { phase: 'authAwaited', secrets, left: suite.additional },
     { peerSpi: spiI },
   );
   session.nextExpected = 1;
-  session.lastAnswer = { messageId: 0, datagrams: [initR] };
+  session.lastAnswer = { messageId: 0, datagrams: [initR], opener: secrets.opener };
   startTimer(session, 'halfOpen', host.limits.halfOpenMs);
   tell(session, `← IKE_SA_INIT from ${formatEndpoint(remote)}: we choose ${describeIkeSuite(suite)}`);
   logKeys(session, secrets);
@@ -132,35 +151,48 @@ function answerHead(spiI: IkeSpi, spiR: IkeSpi): MessageHead {
   return { spiI, spiR, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, response: true, messageId: 0 };
 }
 
-/** The initiator's IKE_AUTH. */
-export function onAuthRequest(session: Session, secrets: Secrets, incoming: Incoming): void {
+/** The initiator's IKE_INTERMEDIATE, or its IKE_AUTH when all of those are through. */
+export function onHalfOpenRequest(session: Session, phase: AuthAwaited, incoming: Incoming): void {
+  const { secrets, left } = phase;
+  if (incoming.exchange === Exchange.IKE_INTERMEDIATE) {
+    const refusal = answerIntermediate(session, phase, incoming);
+    if (refusal) refuse(session, secrets, incoming, refusal.type, refusal.why, refusal.data);
+  } else if (left.length > 0) {
+    const why = `of the key exchanges that were agreed on ${left.length} have not come`;
+    refuse(session, secrets, incoming, NotifyType.INVALID_SYNTAX, why);
+  } else {
+    onAuthRequest(session, secrets, incoming);
+  }
+}
+
+function onAuthRequest(session: Session, secrets: Secrets, incoming: Incoming): void {
   const { host } = session;
   const { messageId } = incoming;
   const { payloads } = incoming;
   if (!payloads) {
-    refuse(session, secrets, messageId, NotifyType.INVALID_SYNTAX, incoming.why);
+    refuse(session, secrets, incoming, NotifyType.INVALID_SYNTAX, incoming.why);
     return;
   }
   const taken = take(payloads, shapes.authRequest);
   if (!taken.ok) {
-    refuse(session, secrets, messageId, NotifyType.INVALID_SYNTAX, taken.why);
+    refuse(session, secrets, incoming, NotifyType.INVALID_SYNTAX, taken.why);
     return;
   }
   const critical = unknownCritical(payloads);
   if (critical !== undefined) {
     const why = `it has a critical payload of type ${critical}, which we do not know`;
     const data = new Uint8Array([critical]);
-    refuse(session, secrets, messageId, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, why, data);
+    refuse(session, secrets, incoming, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, why, data);
     return;
   }
   const { IDi, AUTH, IDr } = taken.value;
   if (IDr && isAnotherHost(session, secrets, IDr)) {
     const why = `it wants ${describeId(IDr)}, and that is not us`;
-    refuse(session, secrets, messageId, NotifyType.AUTHENTICATION_FAILED, why);
+    refuse(session, secrets, incoming, NotifyType.AUTHENTICATION_FAILED, why);
     return;
   }
   if (AUTH.method === AuthMethod.NULL) {
-    const proof = judgeProof(secrets, 'initiator', IDi, AUTH, []);
+    const proof = judged(session, secrets, IDi, AUTH, payloads, []);
     onProof(session, secrets, messageId, payloads, IDi, proof);
     return;
   }
@@ -168,7 +200,7 @@ export function onAuthRequest(session: Session, secrets: Secrets, incoming: Inco
   if (query === undefined) {
     const why =
       IDi.type === IdType.ID_NULL ? 'it signs without an identity' : 'too many peers are being looked up';
-    refuse(session, secrets, messageId, NotifyType.AUTHENTICATION_FAILED, why);
+    refuse(session, secrets, incoming, NotifyType.AUTHENTICATION_FAILED, why);
     return;
   }
   tell(session, `← IKE_AUTH: says it is ${describeId(IDi)}; its key is looked up`);
@@ -188,13 +220,27 @@ export function onPeerKeys(
   session: Session,
   secrets: Secrets,
   answering: Extract<Answering, { readonly step: 'keys' }>,
-  keys: readonly PublicKey[] | undefined,
+  keys: readonly Proof[] | undefined,
 ): void {
   const { messageId, id, auth, payloads } = answering;
   const proof: PeerProof = keys
-    ? judgeProof(secrets, 'initiator', id, auth, keys)
+    ? judged(session, secrets, id, auth, payloads, keys)
     : { ok: false, why: `the key of ${describeId(id)} was not found in time` };
   onProof(session, secrets, messageId, payloads, id, proof);
+}
+
+function judged(
+  session: Session,
+  secrets: Secrets,
+  id: IdPayload,
+  auth: AuthValue,
+  payloads: readonly InnerPayload[],
+  wanted: readonly Proof[],
+): PeerProof {
+  const { groups } = session.host.options;
+  const { wall } = session.host;
+  const peer = session.remote.address;
+  return judgeProof(secrets, 'initiator', { id, auth, payloads, peer, wanted, groups, wall });
 }
 
 function onProof(
@@ -207,7 +253,8 @@ function onProof(
 ): void {
   const { host } = session;
   if (!proof.ok) {
-    refuse(session, secrets, messageId, NotifyType.AUTHENTICATION_FAILED, proof.why);
+    const asked = { messageId, exchange: Exchange.IKE_AUTH };
+    refuse(session, secrets, asked, NotifyType.AUTHENTICATION_FAILED, proof.why);
     return;
   }
   const { peerAuth } = proof;
@@ -218,11 +265,23 @@ function onProof(
       ? '← IKE_AUTH: anonymous'
       : `← IKE_AUTH: ${describeId(id)} proves ${proof.scheme}`,
   );
-  const own = proveOurselves(secrets, 'responder', host.options.identity, session.local.address);
+  const own = proveOurselves(secrets, 'responder', {
+    identity: host.options.identity,
+    group: peerAuth.kind === 'member' ? groupNamed(host.options.groups, peerAuth.group) : undefined,
+    local: session.local.address,
+    wishes: wishesIn(payloads),
+  });
   const taken = take(payloads, shapes.authRequest);
   const { SA, TSi, TSr } = taken.ok ? taken.value : {};
   session.identified = own.identified;
-  const prefix: InnerPayload[] = [own.id, own.auth];
+  const { authLifetimeMs } = host.limits;
+  const isLimited = authLifetimeMs > 0 && isAuthentic(peerAuth);
+  const prefix: InnerPayload[] = [
+    own.id,
+    ...own.certificates,
+    own.auth,
+    ...(isLimited ? [authLifetime(authLifetimeMs)] : []),
+  ];
   const { nonceI, nonceR } = secrets;
   const verdict =
     SA && TSi && TSr
@@ -254,9 +313,11 @@ function onProof(
 export function stand(session: Session, secrets: Secrets, peerAuth: PeerAuth): void {
   session.timers.delete('halfOpen');
   session.phase = { phase: 'standing', secrets, peerAuth, since: session.host.now };
-  startTimer(session, 'confirm', session.host.limits.confirmMs);
+  const { authLifetimeMs, confirmMs } = session.host.limits;
+  startTimer(session, 'confirm', confirmMs);
+  if (authLifetimeMs > 0 && isAuthentic(peerAuth)) relyFor(session, authLifetimeMs);
   // An anonymous peer has no identity of which there could be another contact (RFC 7619 §2.4).
-  session.host.stands(session, peerAuth.kind === 'key' && session.initialContact);
+  session.host.stands(session, isAuthentic(peerAuth) && session.initialContact);
 }
 
 /** The kernel has the child of the peer's request: the answer goes out, and in IKE_AUTH the IKE SA stands. */
@@ -276,7 +337,8 @@ export function onAnswerRefused(
   answering: Extract<Answering, { readonly step: 'spi' | 'install' }>,
   refusal = notify(NotifyType.TEMPORARY_FAILURE),
 ): void {
-  const { messageId, exchange, prefix, peerAuth } = answering;
+  const { messageId, exchange, prefix, peerAuth, offer } = answering;
+  forgetCrossing(session, offer);
   sendAnswer(session, secrets, messageId, exchange, [...prefix, refusal]);
   if (peerAuth) stand(session, secrets, peerAuth);
 }
@@ -285,12 +347,12 @@ export function onAnswerRefused(
 function refuse(
   session: Session,
   secrets: Secrets,
-  messageId: number,
+  asked: Pick<Incoming, 'messageId' | 'exchange'>,
   type: number,
   why: string,
   data?: Uint8Array,
 ): void {
-  tell(session, `→ IKE_AUTH refused: ${why}`);
-  sendAnswer(session, secrets, messageId, Exchange.IKE_AUTH, [notify(type, data)]);
+  tell(session, `→ ${exchangeName(asked.exchange)} refused: ${why}`);
+  sendAnswer(session, secrets, asked.messageId, asked.exchange, [notify(type, data)]);
   endSession(session, why, true);
 }

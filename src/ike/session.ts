@@ -1,6 +1,6 @@
 import type { Endpoint } from '../net/address.ts';
-import type { PublicKey } from '../net/public-key.ts';
-import { later, type Instant } from '../time.ts';
+import { later, type Instant, type WallSeconds } from '../time.ts';
+import type { PeerWishes } from './authenticate.ts';
 import type { ChildSa, PeerAuth } from './child.ts';
 import type { Opener, Sealer } from './crypto/cipher.ts';
 import type { DhKey } from './crypto/dh.ts';
@@ -12,6 +12,7 @@ import type { Limits } from './limits.ts';
 import type { IkeSpi } from './message.ts';
 import type { NatVerdict } from './nat-detection.ts';
 import type { IdPayload, InnerPayload, KePayload, TsPayload } from './payloads.ts';
+import type { Proof } from './proof.ts';
 import type { IkeSuite } from './proposals.ts';
 import type { Transmission } from './retransmit.ts';
 import type { Proposal, SaPayload } from './sa-payload.ts';
@@ -34,8 +35,8 @@ export interface Session {
   readonly createdAt: Instant;
   phase: Phase;
 
-  /** Initiator: the keys one of which the peer must prove; undefined: not known yet. */
-  trusted: readonly PublicKey[] | undefined;
+  /** Initiator: what the peer must prove one of; undefined: not known yet. */
+  trusted: readonly Proof[] | undefined;
   require: 'authenticated' | 'any';
   /** Initiator: not to be told who we are (the peer has refused that, or kept silent about it). */
   readonly anonymous: boolean;
@@ -47,8 +48,19 @@ export interface Session {
   firstSpi: FirstSpi;
   /** Nobody wants it any longer: it is deleted as soon as the peer can be told. */
   unwanted: boolean;
-  /** How often a child was asked for that the peer left out. */
+  /** A child is asked for though nobody outside waits for it: the peer has lost the one that there was. */
+  wantsChild: boolean;
+  /** How often a child was asked for that the peer left out, and the IKE SA asked to be replaced. */
   childTries: number;
+  rekeyTries: number;
+  /** Since when the peer answers nothing but TEMPORARY_FAILURE (§2.25). */
+  busySince: Instant | undefined;
+  /** It was rekeyed: the children are in that one, and this one waits for its Delete. */
+  successor: Session | undefined;
+  /** Initiator: the IKE SA that it is to take the place of, and whether that one is only feared to be dead. */
+  besides: { readonly session: Session; readonly isDoubt: boolean } | undefined;
+  /** The IKE SA that it may come to replace, while it is not known which of two crossing ones stays (§2.8.2). */
+  candidateFor: Session | undefined;
 
   /** Message ID of our next request, and the one that the peer's next request must have. */
   nextRequest: number;
@@ -58,7 +70,14 @@ export interface Session {
   asking: Asking | undefined;
   readonly tasks: Task[];
   /** The answer to the peer's last request, for when it comes again (§2.1). */
-  lastAnswer: { readonly messageId: number; readonly datagrams: readonly Uint8Array[] } | undefined;
+  lastAnswer:
+    | {
+        readonly messageId: number;
+        readonly datagrams: readonly Uint8Array[];
+        /** Of the request: IKE_INTERMEDIATE gives the IKE SA other keys (RFC 9370 §2.2.2). */
+        readonly opener: Opener;
+      }
+    | undefined;
   /** The peer's request that waits for a key, for an SPI, for the kernel. */
   answering: Answering | undefined;
   /** Responder: the IKE_AUTH that is being answered says that it is the peer's only one (§2.4). */
@@ -80,7 +99,7 @@ export interface Session {
 export type Role = 'initiator' | 'responder';
 
 /** What is known, and what is awaited. */
-export type Phase = InitSent | KeysAwaited | AuthSent | AuthAwaited | Standing | Dead;
+export type Phase = InitSent | IntermediateSent | KeysAwaited | AuthSent | AuthAwaited | Standing | Dead;
 
 /** Initiator, IKE_SA_INIT sent. */
 export interface InitSent {
@@ -95,6 +114,20 @@ export interface InitSent {
   readonly groupsTried: readonly number[];
   /** An unprotected refusal that came: it ends nothing at once, anybody can forge it. */
   readonly refusal: { readonly code: string; readonly why: string } | undefined;
+}
+
+/** Initiator, IKE_INTERMEDIATE sent (RFC 9242) with one more key exchange (RFC 9370). */
+export interface IntermediateSent {
+  readonly phase: 'intermediateSent';
+  /** What protects this exchange. */
+  readonly secrets: Secrets;
+  readonly key: DhKey;
+  /** The methods that come after it. */
+  readonly left: readonly number[];
+  /** Our message, as AUTH covers it. */
+  readonly request: Uint8Array;
+  /** When the answer to IKE_SA_INIT came. */
+  readonly at: Instant;
 }
 
 /** Initiator, IKE_SA_INIT done; IKE_AUTH waits for the keys or for the SPI. */
@@ -119,6 +152,8 @@ export interface AuthSent {
 export interface AuthAwaited {
   readonly phase: 'authAwaited';
   readonly secrets: Secrets;
+  /** The key exchanges that come in IKE_INTERMEDIATE before IKE_AUTH. */
+  readonly left: readonly number[];
 }
 
 /** Both ends are authenticated, as far as they wanted to be. */
@@ -149,7 +184,18 @@ export interface Secrets {
   readonly initR: Uint8Array;
   readonly nat: NatVerdict;
   readonly peerHashes: readonly number[] | undefined;
+  /** What the IKE_SA_INIT of the peer says of the proofs that it wants; a peer that begins says it in IKE_AUTH. */
+  readonly peerWishes: PeerWishes;
   readonly peerFragments: boolean;
+  /** Of the IKE_INTERMEDIATE exchanges until now; undefined: there was none. */
+  readonly intAuth: IntAuth | undefined;
+}
+
+/** What AUTH covers of IKE_INTERMEDIATE: IntAuth_iN and IntAuth_rN of RFC 9242 §3.3.2, and N. */
+export interface IntAuth {
+  readonly initiator: Uint8Array;
+  readonly responder: Uint8Array;
+  readonly exchanges: number;
 }
 
 export interface Child {
@@ -157,13 +203,19 @@ export interface Child {
   readonly suite: string;
   /**
    * `installing`: the kernel is at it. `shadowed`: it stands inbound only, because an authenticated child of the pair
-   * carries what we send. `switching`: it stands inbound and replaces a child that is about to go.
+   * carries what we send. `switching`: it stands inbound and replaces a child that is about to go. `redundant`: it
+   * stands inbound and is about to go itself, as two rekeys have crossed.
    */
-  state: 'installing' | 'shadowed' | 'switching' | 'live';
+  state: 'installing' | 'shadowed' | 'switching' | 'redundant' | 'live';
   /** Which part the last `install` wanted. */
   part: 'both' | 'inbound' | 'outbound';
   /** Set when it replaces another. */
   readonly replaces: number | undefined;
+  /** Who asked for it, and the lower nonce of that exchange. */
+  readonly madeBy: 'us' | 'peer';
+  readonly nonce: Uint8Array;
+  /** Of two that replace the same child, the one that goes (RFC 7296 §2.8.1). */
+  isRedundant: boolean;
   /** Whether `established` was said. */
   told: boolean;
   /** Our request that removes it is queued or on its way. */
@@ -177,11 +229,15 @@ export type Task =
       readonly mode: Mode;
       readonly rekeys: number | undefined;
       readonly notBefore: Instant;
+      /** Of the key exchange; absent: that of the IKE SA. */
+      readonly group?: number;
     }
-  | { readonly what: 'deleteChild'; readonly spi: number; readonly why: string }
+  /** `notBefore`: only if it is still there by then, as it is for the peer to delete it. */
+  | { readonly what: 'deleteChild'; readonly spi: number; readonly why: string; readonly notBefore?: Instant }
   | { readonly what: 'deleteIke'; readonly why: string; readonly notify: number | undefined }
-  | { readonly what: 'rekeyIke' }
-  | { readonly what: 'liveness' };
+  | { readonly what: 'rekeyIke'; readonly group?: number }
+  /** `isUrgent`: with short pauses, and soon a new IKE SA beside it. */
+  | { readonly what: 'liveness'; readonly isUrgent?: boolean };
 
 export type Mode = 'transport' | 'tunnel';
 
@@ -195,6 +251,8 @@ export type Asking =
       readonly nonce: Uint8Array;
       readonly dh: DhKey;
       readonly offered: readonly Proposal[];
+      /** The peer asks for the same: the lower nonce of its exchange (`collisions.ts`). */
+      readonly crossed?: Uint8Array | undefined;
     }
   | {
       readonly what: 'rekeyIke';
@@ -202,6 +260,8 @@ export type Asking =
       readonly nonce: Uint8Array;
       readonly dh: DhKey;
       readonly offered: readonly Proposal[];
+      /** The peer asks for the same: what its exchange has made, and the lower nonce of it. */
+      readonly crossed?: { readonly session: Session; readonly nonce: Uint8Array };
     }
   | Exclude<Task, { readonly what: 'createChild' | 'rekeyIke' }>;
 
@@ -233,6 +293,8 @@ export interface ChildAnswer {
   /** Set in IKE_AUTH: who the peer is once the answer is out. */
   readonly peerAuth: PeerAuth | undefined;
   readonly offer: ChildOffer;
+  /** It has crossed with one of ours that stays. */
+  readonly isRedundant?: boolean;
 }
 
 /** The peer's wish, as far as it does not depend on our SPI. */
@@ -258,7 +320,7 @@ export interface Attempt {
   readonly id: number;
   readonly pair: string;
   readonly require: 'authenticated' | 'any';
-  keys: readonly PublicKey[] | undefined;
+  keys: readonly Proof[] | undefined;
   /** The IKE SAs that work for it. */
   readonly sessions: Set<Session>;
 }
@@ -274,7 +336,8 @@ export type Timer =
   | 'confirm'
   | 'linger'
   | 'switch'
-  | 'lifetime';
+  | 'lifetime'
+  | 'reauth';
 
 /** What an inbound SPI is for: the child of IKE_AUTH, one that we ask for later, one that the peer asks for. */
 export type SpiPurpose = 'first' | 'child' | 'answer';
@@ -283,8 +346,12 @@ export type SpiPurpose = 'first' | 'child' | 'answer';
 export interface Host {
   readonly options: EndpointOptions;
   readonly limits: Limits;
-  /** The time of the input that is being handled. */
+  /** The ML-KEMs that we ask for, best first; what we do as another key exchange where the peer asks for it. */
+  readonly kems: readonly number[];
+  readonly additional: readonly number[];
+  /** The time of the input that is being handled; by the wall clock it counts for certificates. */
   readonly now: Instant;
+  readonly wall: WallSeconds;
   emit(effect: EndpointEffect): void;
   /** The session's timers or tasks are others now. */
   touch(session: Session): void;
@@ -301,6 +368,12 @@ export interface Host {
   mayRekey(session: Session): boolean;
   /** Takes in an IKE SA that was rekeyed out of another. */
   adopt(session: Session): void;
+  /** Begins anew with the peer; once that stands `session` goes (§2.8.3). */
+  reauthenticate(session: Session, why: string): void;
+  /** The peer may have lost this IKE SA: begins anew beside it. */
+  doubt(session: Session): void;
+  /** The peer has answered in it. */
+  proved(session: Session): void;
   /** Begins anew without telling who we are, for the attempts of `session`. */
   retryAnonymously(session: Session): void;
   /** Whether the pair has a live child whose peer is authenticated, in another IKE SA. */
@@ -351,7 +424,13 @@ export function newSession(
     attempts: new Set(),
     firstSpi: { state: 'none' },
     unwanted: false,
+    wantsChild: false,
     childTries: 0,
+    rekeyTries: 0,
+    busySince: undefined,
+    successor: undefined,
+    besides: undefined,
+    candidateFor: undefined,
     nextRequest: 0,
     nextExpected: 0,
     outgoing: undefined,

@@ -19,6 +19,7 @@ export interface Shape {
 
 export const shapes = {
   saInit: { story: 'IKE_SA_INIT', once: ['SA', 'KE', 'Nonce'], atMostOnce: [] },
+  intermediate: { story: 'IKE_INTERMEDIATE', once: ['KE'], atMostOnce: [] },
   authRequest: {
     story: 'IKE_AUTH request',
     once: ['IDi', 'AUTH'],

@@ -1,14 +1,14 @@
 import { later } from '../time.ts';
 import { grantChild, judgeWish, switchOutbound } from './answer-child.ts';
 import { removeChild } from './child-sa.ts';
-import { askForChild, onCreateChildResponse } from './create-child.ts';
+import { askForChild, isReplaced, onCreateChildResponse } from './create-child.ts';
 import { endSession } from './ending.ts';
-import { sendAnswer, settleRequest, type Incoming } from './exchange.ts';
+import { hasten, sendAnswer, settleRequest, type Incoming } from './exchange.ts';
 import { onInformationalRequest, onInformationalResponse, sendInformational } from './informational.ts';
 import { Exchange, NotifyType, Protocol } from './numbers.ts';
 import { notify, type NotifyPayload } from './payloads.ts';
-import { askForIke, onRekeyIkeRequest, onRekeyIkeResponse } from './rekey-ike.ts';
-import { startTimer, tell, type Session, type Standing } from './session.ts';
+import { askForIke, onRekeyIkeRequest, onRekeyIkeResponse, settleCandidate } from './rekey-ike.ts';
+import { startTimer, tell, type Child, type Session, type Standing } from './session.ts';
 import { findNotify, shapes, take, unknownCritical } from './shapes.ts';
 
 /** What a standing IKE SA does with the peer's requests, with the answers to ours, and with what is to be asked. */
@@ -30,6 +30,7 @@ export function onStandingRequest(session: Session, phase: Standing, incoming: I
     ]);
     return;
   }
+  settleCandidate(session, payloads);
   switch (exchange) {
     case Exchange.INFORMATIONAL:
       onInformationalRequest(session, phase, incoming);
@@ -49,14 +50,18 @@ function onCreateChildRequest(session: Session, phase: Standing, incoming: Incom
   const refuse = (refusal: NotifyPayload): void => {
     sendAnswer(session, secrets, messageId, Exchange.CREATE_CHILD_SA, [refusal]);
   };
-  // While it is being replaced nothing is added to it either (§2.25.2).
-  if (isLeaving(session) || session.asking?.what === 'rekeyIke') {
+  if (isLeaving(session)) {
     refuse(notify(NotifyType.TEMPORARY_FAILURE));
     return;
   }
   const sa = payloads.find((p) => p.kind === 'SA');
   if (sa?.kind === 'SA' && sa.proposals.some((p) => p.protocol === Protocol.IKE)) {
     onRekeyIkeRequest(session, phase, incoming);
+    return;
+  }
+  // While it is being replaced nothing is added to it (§2.25.2).
+  if (session.asking?.what === 'rekeyIke') {
+    refuse(notify(NotifyType.TEMPORARY_FAILURE));
     return;
   }
   const taken = take(payloads, shapes.createChild);
@@ -75,13 +80,8 @@ function onCreateChildRequest(session: Session, phase: Standing, incoming: Incom
     refuse({ ...notify(NotifyType.CHILD_SA_NOT_FOUND), protocol: Protocol.ESP, spi: rekey.spi.slice() });
     return;
   }
-  const { asking } = session;
-  const oursToo =
-    old !== undefined &&
-    (asking?.what === 'createChild' || asking?.what === 'childSpi') &&
-    asking.task.rekeys === old.sa.inbound.spi;
-  // Both rekey it, or we delete it (§2.25.1).
-  if (oursToo || old?.leaving || old?.state === 'installing') {
+  // We delete it, or have replaced it and are about to (§2.25.1). Where both ask, each answers as usual (§2.8.1).
+  if (old && (old.leaving || !old.told || isReplacedByUs(session, old))) {
     refuse(notify(NotifyType.TEMPORARY_FAILURE));
     return;
   }
@@ -109,6 +109,12 @@ function onCreateChildRequest(session: Session, phase: Standing, incoming: Incom
     peerAuth: undefined,
     offer,
   });
+}
+
+function isReplacedByUs(session: Session, old: Child): boolean {
+  return [...session.children.values()].some(
+    (c) => c.replaces === old.sa.inbound.spi && c.madeBy === 'us' && !c.isRedundant,
+  );
 }
 
 function spiOf(n: NotifyPayload): number | undefined {
@@ -151,22 +157,24 @@ export function runTasks(session: Session): void {
   for (let i = 0; i < tasks.length; i++) {
     const task = tasks[i];
     if (!task) return;
-    if (task.what === 'createChild' && task.notBefore > host.now) continue;
+    if ('notBefore' in task && task.notBefore > host.now) continue;
     // The child that the peer is about to get would be between the two IKE SAs.
     if (task.what === 'rekeyIke' && session.answering) continue;
     tasks.splice(i--, 1);
     switch (task.what) {
       case 'createChild':
         // Meanwhile the peer may have made one itself.
-        if (task.rekeys === undefined && session.attempts.size === 0) continue;
-        if (task.rekeys !== undefined && !session.children.has(task.rekeys)) continue;
+        if (task.rekeys === undefined && !isChildWanted(session)) continue;
+        if (task.rekeys !== undefined && !isRekeyWanted(session, task.rekeys)) continue;
         askForChild(session, task);
         return;
       case 'rekeyIke':
-        askForIke(session, phase);
+        if (session.successor || session.candidateFor) continue;
+        askForIke(session, phase, task.group);
         return;
       case 'deleteChild': {
         const child = session.children.get(task.spi);
+        if (!child && task.notBefore !== undefined) continue;
         if (child) child.leaving = true;
         sendInformational(session, phase, task);
         return;
@@ -179,19 +187,41 @@ export function runTasks(session: Session): void {
         task satisfies never;
     }
   }
-  const waiting = tasks.flatMap((t) => (t.what === 'createChild' ? [t.notBefore] : []));
+  const waiting = tasks.flatMap((t) => ('notBefore' in t ? [t.notBefore] : []));
   if (waiting.length > 0) startTimer(session, 'task', Math.max(0, Math.min(...waiting) - host.now));
 }
 
-/** Whether our Delete for the IKE SA is queued or on its way. */
-export function isLeaving({ asking, tasks }: Session): boolean {
-  return asking?.what === 'deleteIke' || tasks.some((t) => t.what === 'deleteIke');
+function isChildWanted(session: Session): boolean {
+  if (session.attempts.size > 0) return true;
+  return session.wantsChild && session.children.size === 0;
+}
+
+function isRekeyWanted(session: Session, spi: number): boolean {
+  const old = session.children.get(spi);
+  return old !== undefined && !old.leaving && !isReplaced(session, old);
+}
+
+/** Whether the IKE SA is to be deleted: ours is queued or on its way, or the peer's is waited for. */
+export function isLeaving({ asking, tasks, successor }: Session): boolean {
+  return successor !== undefined || asking?.what === 'deleteIke' || tasks.some((t) => t.what === 'deleteIke');
 }
 
 /** Sees whether the peer is still there, unless that is being found out already. */
 export function probe(session: Session): void {
   if (session.outgoing || session.tasks.some((t) => t.what === 'liveness')) return;
   session.tasks.unshift({ what: 'liveness' });
+}
+
+/** The same, with a reason to fear that it is not; what it has just said it need not say again. */
+export function probeAtOnce(session: Session, why: string): void {
+  const { host, asking, tasks } = session;
+  if (session.phase.phase !== 'standing' || isLeaving(session)) return;
+  if (later(session.heardAt, host.limits.freshMs) > host.now) return;
+  if (asking?.what === 'liveness' || tasks.some((t) => t.what === 'liveness')) return;
+  tell(session, `is the peer still there? ${why}`);
+  // What is under way is the question, too.
+  if (session.outgoing) hasten(session, 'due');
+  else tasks.unshift({ what: 'liveness', isUrgent: true });
 }
 
 /** Whether nothing was heard for so long that it should be probed before it is relied on. */
@@ -208,25 +238,46 @@ export function onExpired(session: Session, spi: number, hard: boolean): boolean
   const own = child.sa.inbound.spi;
   if (hard) {
     if (!child.leaving) session.tasks.push({ what: 'deleteChild', spi: own, why: 'its lifetime is over' });
-    switchOutbound(session);
+    switchOutbound(session, 'once');
     removeChild(session, child, 'its lifetime is over');
     return true;
   }
-  const { asking } = session;
+  rekeyChild(session, child);
+  return true;
+}
+
+/** Unless it is being replaced, or deleted, already. */
+function rekeyChild(session: Session, child: Child): void {
+  const { asking, tasks, host } = session;
+  const own = child.sa.inbound.spi;
   const isUnderWay =
     child.leaving ||
-    session.tasks.some((t) => t.what === 'createChild' && t.rekeys === own) ||
+    tasks.some((t) => t.what === 'createChild' && t.rekeys === own) ||
     ((asking?.what === 'createChild' || asking?.what === 'childSpi') && asking.task.rekeys === own) ||
-    [...session.children.values()].some((c) => c.replaces === own);
-  if (!isUnderWay) {
-    session.tasks.push({
-      what: 'createChild',
-      mode: child.sa.mode,
-      rekeys: own,
-      notBefore: session.host.now,
-    });
+    isReplaced(session, child);
+  if (isUnderWay) return;
+  tasks.push({ what: 'createChild', mode: child.sa.mode, rekeys: own, notBefore: host.now });
+}
+
+/** Replaces what stands before it is due. */
+export function renew(session: Session, what: 'children' | 'ike' | 'proofs'): void {
+  const { asking, tasks, host } = session;
+  if (session.phase.phase !== 'standing' || isLeaving(session)) return;
+  switch (what) {
+    case 'children':
+      for (const child of session.children.values()) if (child.told) rekeyChild(session, child);
+      return;
+    case 'ike':
+      if (asking?.what !== 'rekeyIke' && !tasks.some((t) => t.what === 'rekeyIke')) {
+        tasks.push({ what: 'rekeyIke' });
+      }
+      return;
+    case 'proofs':
+      host.reauthenticate(session, 'it is to be proved anew who the two are');
+      return;
+    default:
+      what satisfies never;
   }
-  return true;
 }
 
 /** Outbound traffic has waited long enough for the child that goes. */

@@ -63,14 +63,17 @@ export class World {
       if (d.from.address !== node.address) return d;
       const message = messageOf(d);
       const { header } = message;
-      const line = node.keyLog.findLast((l) => l.startsWith(toHex(ikeSpiOctets(header.spiI))));
-      if (message.payloads.at(-1)?.kind !== 'SK' || line === undefined) return d;
-      const fields = line.split(',');
+      const lines = node.keyLog.filter((l) => l.startsWith(toHex(ikeSpiOctets(header.spiI))));
+      if (message.payloads.at(-1)?.kind !== 'SK' || lines.length === 0) return d;
       const cipher = { encr: 20, keyBits: 256, integ: undefined };
-      const encryption = fromHex(fields[header.fromInitiator ? 2 : 3] ?? '');
-      const keys = { encryption, integrity: new Uint8Array(0) };
-      const opened = openEncrypted(message, new Opener(cipher, keys));
-      if (opened.kind !== 'opened') throw new Error(opened.kind);
+      // IKE_INTERMEDIATE has other keys than what follows.
+      const opening = lines.map((line) => {
+        const encryption = fromHex(line.split(',')[header.fromInitiator ? 2 : 3] ?? '');
+        const keys = { encryption, integrity: new Uint8Array(0) };
+        return { keys, opened: openEncrypted(message, new Opener(cipher, keys)) };
+      });
+      const { keys, opened } = opening.find((o) => o.opened.kind === 'opened') ?? {};
+      if (!keys || opened?.kind !== 'opened') throw new Error('no key opens it');
       const edited = edit(opened.payloads, header);
       const head = { ...header, exchange: exchangeOf(header), messageId: messageIdOf(header) };
       return { ...d, octets: sealEncrypted(head, edited, new Sealer(cipher, keys, this.random)) };
@@ -169,7 +172,12 @@ export interface NodeOptions {
   readonly limits?: Partial<Limits>;
   readonly suites?: ConstructorParameters<typeof IkeEndpoint>[0]['suites'];
   readonly keyLog?: boolean;
+  /** The ML-KEMs that it asks for; without, all. */
+  readonly kems?: readonly number[];
 }
+
+/** A host that has but one key exchange, as old ones have: four messages make an SA. */
+export const classic: NodeOptions = { kems: [] };
 
 /** A host: its endpoint, and a kernel that does what it is told. */
 export class Node {
@@ -193,6 +201,8 @@ export class Node {
   spiRefused: string | undefined;
   /** The keys that DNS has for a peer. */
   keysOf: (peer: IpAddress) => readonly PublicKey[] = () => [];
+  /** Whether the nonces that it draws are lower than any other, or higher; undefined: as they come. */
+  nonces: 'low' | 'high' | undefined;
   #nextAttempt = 1;
 
   constructor(world: World, name: string, address: IpAddress, options: NodeOptions) {
@@ -201,11 +211,12 @@ export class Node {
     this.address = address;
     this.text = formatAddress(address);
     this.endpoint = new IkeEndpoint({
-      random: world.random,
+      random: { octets: (count) => this.#drawn(count) },
       identity: options.identity,
       suites: options.suites ?? defaultSuites,
       keyLog: options.keyLog ?? false,
       ports: { ike: 500, natt: 4500 },
+      ...(options.kems && { kems: options.kems }),
       ...(options.limits && { limits: options.limits }),
     });
   }
@@ -287,6 +298,14 @@ export class Node {
       default:
         return effect satisfies never;
     }
+  }
+
+  #drawn(count: number): Uint8Array {
+    const octets = this.#world.random.octets(count);
+    if (count === 32 && this.nonces !== undefined) {
+      octets[0] = this.nonces === 'low' ? 0 : 0x80 | (octets[0] ?? 0);
+    }
+    return octets;
   }
 
   #held(what: 'spi' | 'install' | 'peerKeys', answer: EndpointInput): EndpointInput | undefined {

@@ -15,26 +15,36 @@ export function signedOctets(options: {
   /** SK_pi of the initiator, SK_pr of the responder. */
   readonly skP: Uint8Array;
   readonly id: IdPayload;
+  /** IntAuth of RFC 9242 §3.3.2, where there were IKE_INTERMEDIATE exchanges. */
+  readonly intAuth?: Uint8Array;
 }): Uint8Array {
   const body = encoded((w) => {
     encodeIdBody(w, options.id);
   });
-  return concatOctets(options.ownInit, options.otherNonce, prf(options.prf, options.skP, body));
+  return concatOctets(
+    options.ownInit,
+    options.otherNonce,
+    prf(options.prf, options.skP, body),
+    options.intAuth ?? new Uint8Array(0),
+  );
 }
 
-/** AUTH of an anonymous side (RFC 7619 §2.1): as with a shared secret (§2.15), which is SK_p itself. */
-export function nullAuth(prfId: number, skP: Uint8Array, signed: Uint8Array): Uint8Array {
-  return prf(prfId, prf(prfId, skP, keyPad), signed);
+/**
+ * AUTH with a shared secret (§2.15). With SK_p itself in its place it is that of an anonymous side (RFC 7619 §2.1). The
+ * pad has no NUL at its end.
+ */
+export function sharedKeyAuth(prfId: number, secret: Uint8Array, signed: Uint8Array): Uint8Array {
+  return prf(prfId, prf(prfId, secret, keyPad), signed);
 }
 
-/** Checks the peer's AUTH of method NULL in constant time. */
-export function verifyNullAuth(
+/** Checks the peer's AUTH in constant time. */
+export function verifySharedKeyAuth(
   prfId: number,
-  skP: Uint8Array,
+  secret: Uint8Array,
   signed: Uint8Array,
   data: Uint8Array,
 ): boolean {
-  return sameSecret(nullAuth(prfId, skP, signed), data);
+  return sameSecret(sharedKeyAuth(prfId, secret, signed), data);
 }
 
 const keyPad = toUtf8('Key Pad for IKEv2');
