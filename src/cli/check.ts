@@ -1,11 +1,13 @@
 import { Exit, OeError } from '../errors.ts';
-import { loadConfig } from '../oe/io/config-file.ts';
+import { defaultConfigFile, loadConfig } from '../oe/io/config-file.ts';
+import { loadGroups } from '../oe/io/private-groups.ts';
 import { counted } from '../oe/text.ts';
 import { printJson } from './options.ts';
 
 export function check(options: { readonly config?: string; readonly json?: boolean }): number {
   try {
     const { config, file } = loadConfig(options.config);
+    loadGroups(config, file ?? defaultConfigFile);
     const rules = config.policy.rules.length;
     const sentence =
       file === undefined

@@ -65,6 +65,8 @@ export interface Config {
     readonly listen: readonly IpAddress[] | undefined;
     /** A file in Wireshark's ikev2_decryption_table format; undefined: no keys are ever written. */
     readonly keyLog: string | undefined;
+    /** Private groups, whose members prove themselves without DNS; rules name them. */
+    readonly auth: readonly AuthConfig[];
   };
   readonly gate: {
     /** How long an answer waits for a peer that we know nothing of, where clear is allowed. */
@@ -95,6 +97,19 @@ export interface TrustConfig {
   /** Where IANA's signed list of the root's keys is (RFC 9718); undefined: nowhere, it is never fetched. */
   readonly rootList: string | undefined;
 }
+
+/** How the members of one private group prove that they are. */
+export interface AuthConfig {
+  readonly name: string;
+  readonly method: 'psk' | 'certificate';
+  readonly files: Readonly<Partial<Record<AuthKey, string>>>;
+  /** What this host calls itself in it; undefined: by its address, or by the subject of its certificate. */
+  readonly id: string | undefined;
+  /** Where each key stands in the configuration, for what is wrong with its file. */
+  readonly lines: Readonly<Partial<Record<AuthKey, number>>>;
+}
+
+export type AuthKey = 'psk-file' | 'ca-file' | 'certificate-file' | 'key-file' | 'id';
 
 export interface Paths {
   readonly configDirectory: string;
@@ -152,7 +167,7 @@ export const defaultConfig: Config = {
     limits: limitDefaults,
     validationDate: undefined,
   },
-  ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, keyLog: undefined },
+  ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, keyLog: undefined, auth: [] },
   gate: { budgetMs: 1_500, privateBudgetMs: 4_000 },
   policy: defaultPolicy,
   paths: defaultPaths,

@@ -13,6 +13,8 @@ import { wallSeconds, type WallSeconds } from '../../time.ts';
 import {
   defaultConfig,
   describeProblems,
+  type AuthConfig,
+  type AuthKey,
   type Config,
   type ConfigProblem,
   type TrustConfig,
@@ -20,6 +22,7 @@ import {
 import { limitSettings, limitsOf, type LimitKey, type LimitSetting } from '../limits.ts';
 import { groups, parseMatch, type Rule } from '../policy.ts';
 import { listed, nearest } from '../text.ts';
+import { parseIdentity } from './private-groups.ts';
 
 export const defaultConfigFile = '/etc/oe/oe.toml';
 
@@ -86,7 +89,10 @@ export function readConfig(
     Array.isArray(found) ? unknownKey(found, lines) : problemOf(found, lines),
   );
   if (problems.length > 0 || !read.success) return { ok: false, problems: problems.sort(byLine) };
-  return { ok: true, config: configOf(read.output) };
+  const more = namesProblems(read.output, lines);
+  return more.length > 0
+    ? { ok: false, problems: more.sort(byLine) }
+    : { ok: true, config: configOf(read.output, lines) };
 }
 
 const Address = v.pipe(
@@ -135,6 +141,29 @@ const Name = v.pipe(
 const AnchorText = v.pipe(
   v.string(),
   v.check((t) => readAnchors(t).problems.length === 0),
+);
+
+const Auth = v.pipe(
+  v.object({
+    name: v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/)),
+    method: v.picklist(['psk', 'certificate']),
+    'psk-file': v.optional(PathText),
+    'ca-file': v.optional(PathText),
+    'certificate-file': v.optional(PathText),
+    'key-file': v.optional(PathText),
+    id: v.optional(
+      v.pipe(
+        v.string(),
+        v.check((t) => parseIdentity(t) !== undefined),
+      ),
+    ),
+  }),
+  v.check((auth) => {
+    const has = (['ca-file', 'certificate-file', 'key-file'] as const).filter((k) => auth[k] !== undefined);
+    return auth.method === 'psk'
+      ? auth['psk-file'] !== undefined && has.length === 0
+      : auth['psk-file'] === undefined && has.length === 3;
+  }),
 );
 
 const limits = Object.entries(limitSettings) as [LimitKey, LimitSetting][];
@@ -201,6 +230,7 @@ const Schema = v.object({
       ports: v.optional(v.tuple([Port, Port])),
       listen: v.optional(v.array(Address)),
       'key-log': v.optional(PathText),
+      auth: v.optional(v.array(Auth)),
     }),
   ),
   gate: v.optional(
@@ -218,6 +248,7 @@ const Schema = v.object({
               v.check((t) => parseMatch(t) !== undefined),
             ),
             group: GroupWord,
+            auth: v.optional(v.string()),
           }),
         ),
       ),
@@ -300,6 +331,17 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'ike.ports': ['the IKE port and the NAT traversal port', 'ports = [500, 4500]'],
   'ike.listen': ['a list of addresses of this host, without ports', 'listen = ["192.0.2.1"]'],
   'ike.key-log': ['an absolute path', 'key-log = "/run/oe/ikev2_decryption_table"'],
+  'ike.auth': [
+    'tables with name, method and either psk-file, or ca-file, certificate-file and key-file',
+    '[[ike.auth]] with name = "fleet", method = "psk" and psk-file = "/etc/oe/fleet.psk"',
+  ],
+  'ike.auth.name': ['a word of up to 64 letters, digits, dots and hyphens', 'name = "fleet"'],
+  'ike.auth.method': ['psk or certificate', 'method = "psk"'],
+  'ike.auth.psk-file': ['an absolute path', 'psk-file = "/etc/oe/fleet.psk"'],
+  'ike.auth.ca-file': ['an absolute path', 'ca-file = "/etc/oe/fleet-ca.pem"'],
+  'ike.auth.certificate-file': ['an absolute path', 'certificate-file = "/etc/oe/fleet.pem"'],
+  'ike.auth.key-file': ['an absolute path', 'key-file = "/etc/oe/fleet-key.pem"'],
+  'ike.auth.id': ['a host name, a mailbox or an address', 'id = "host.example.org"'],
   'gate.budget-ms': ['a whole number of milliseconds from 0 to 60000', 'budget-ms = 1500'],
   'gate.private-budget-ms': ['a whole number of milliseconds from 0 to 60000', 'private-budget-ms = 4000'],
   'policy.default': [`one of ${groups.join(', ')}`, 'default = "private-or-clear"'],
@@ -312,6 +354,7 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
     'a name, *.name, an address or a prefix',
     'match = "*.example.org" or match = "192.0.2.0/24"',
   ],
+  'policy.rule.auth': ['the name of a table [[ike.auth]]', 'auth = "fleet"'],
   'policy.rule.group': [`one of ${groups.join(', ')}`, 'group = "private"'],
   'paths.config-directory': ['an absolute path', 'config-directory = "/etc/oe"'],
   'paths.state-directory': ['an absolute path', 'state-directory = "/var/lib/oe"'],
@@ -380,6 +423,40 @@ function problemOf(issue: v.InferIssue<typeof Schema>, lines: ReadonlyMap<string
     problem: `${spoken} is ${JSON.stringify(issue.input)}, wanted is ${want}.`,
     remedy: `Write for example: ${example}.`,
   };
+}
+
+/** Groups of the same name, and names of groups that there are not. */
+function namesProblems(
+  read: v.InferOutput<typeof Schema>,
+  lines: ReadonlyMap<string, number>,
+): ConfigProblem[] {
+  const names = (read.ike?.auth ?? []).map((auth) => auth.name);
+  const twice = names.flatMap((name, i): ConfigProblem[] =>
+    names.indexOf(name) === i
+      ? []
+      : [
+          {
+            line: lineFor(['ike', 'auth', i, 'name'], lines),
+            problem: `ike.auth[${i + 1}].name is ${JSON.stringify(name)}, as that of another table.`,
+            remedy: 'Give each its own name.',
+          },
+        ],
+  );
+  const unknown = (read.policy?.rule ?? []).flatMap(({ auth }, i): ConfigProblem[] =>
+    auth === undefined || names.includes(auth)
+      ? []
+      : [
+          {
+            line: lineFor(['policy', 'rule', i, 'auth'], lines),
+            problem: `policy.rule[${i + 1}].auth is ${JSON.stringify(auth)}, and no [[ike.auth]] has that name.`,
+            remedy:
+              names.length > 0
+                ? `There are ${listed(names)}.`
+                : 'Write [[ike.auth]] with that name, or leave auth out: then keys in DNS count.',
+          },
+        ],
+  );
+  return [...twice, ...unknown];
 }
 
 function keysUnder(parent: string): string[] {
@@ -460,11 +537,28 @@ function trustOf(dns: v.InferOutput<typeof Schema>['dns']): TrustConfig {
   };
 }
 
+function authOf(
+  auth: v.InferOutput<typeof Auth>,
+  index: number,
+  lines: ReadonlyMap<string, number>,
+): AuthConfig {
+  const { name, method, id } = auth;
+  const files: Partial<Record<AuthKey, string>> = {};
+  const at: Partial<Record<AuthKey, number>> = {};
+  for (const key of ['psk-file', 'ca-file', 'certificate-file', 'key-file', 'id'] as const) {
+    const value = auth[key];
+    const line = lineFor(['ike', 'auth', index, key], lines);
+    if (value !== undefined && key !== 'id') files[key] = value;
+    if (value !== undefined && line !== undefined) at[key] = line;
+  }
+  return { name, method, files, id, lines: at };
+}
+
 function secondsOf(date: Date | string): WallSeconds {
   return wallSeconds(Math.floor(new Date(date).getTime() / 1000));
 }
 
-function configOf(read: v.InferOutput<typeof Schema>): Config {
+function configOf(read: v.InferOutput<typeof Schema>, lines: ReadonlyMap<string, number>): Config {
   const base = defaultConfig;
   const date = read.dns?.['validation-date'];
   const hostsFile = read.dns?.['hosts-file'] ?? base.dns.hostsFile;
@@ -473,7 +567,10 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
   const servers = (texts: readonly string[] | undefined) => texts?.flatMap((t) => parseServer(t) ?? []);
   const rules = (read.policy?.rule ?? []).flatMap((rule, i): Rule[] => {
     const match = parseMatch(rule.match);
-    return match ? [{ match, group: rule.group, text: rule.match, place: i + 1 }] : [];
+    const { group, auth } = rule;
+    return match
+      ? [{ match, group, text: rule.match, place: i + 1, ...(auth !== undefined && { auth }) }]
+      : [];
   });
   const [ike, natt] = read.ike?.ports ?? [base.ike.ports.ike, base.ike.ports.natt];
   return {
@@ -510,6 +607,7 @@ function configOf(read: v.InferOutput<typeof Schema>): Config {
       ports: { ike, natt },
       listen: read.ike?.listen?.flatMap((t) => parseAddress(t) ?? []),
       keyLog: read.ike?.['key-log'],
+      auth: (read.ike?.auth ?? []).map((auth, i) => authOf(auth, i, lines)),
     },
     gate: {
       budgetMs: read.gate?.['budget-ms'] ?? base.gate.budgetMs,

@@ -1,18 +1,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import {
-  chmodSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  closeSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Exit, OeError, messageOf } from '../../errors.ts';
 import { publicKeyOf } from '../../ike/crypto/public-key.ts';
 import type { PublicKey } from '../../net/public-key.ts';
+import { readSecretFile } from './secret-file.ts';
 
 export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa';
 
@@ -57,34 +49,33 @@ export function createHostKey(path: string, type: HostKeyType, replace: boolean)
 
 /** The key in `path`; undefined where there is none. Throws an OeError for one that others may read or that is none. */
 export function loadHostKey(path: string): HostKey | undefined {
-  let pem: string;
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      const { mode } = fstatSync(fd);
-      if ((mode & 0o077) !== 0) {
-        throw new OeError(
-          'key-exposed',
-          `Others than its owner may read or write the host key ${path} (mode ${(mode & 0o777).toString(8)}).`,
-          `Run \`chmod 600 ${path}\`, and replace the key if somebody may have seen it.`,
-          Exit.noPermission,
-        );
-      }
-      pem = readFileSync(fd, 'utf8');
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    if (error instanceof OeError) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new OeError(
-      'key-unreadable',
-      `The host key cannot be read: ${messageOf(error)}.`,
-      'Run as root, or correct the permissions of the file.',
-      Exit.noPermission,
-      error,
-    );
+  const read = readSecretFile(path);
+  switch (read.kind) {
+    case 'read':
+      return hostKeyOf(read.text, path);
+    case 'absent':
+      return undefined;
+    case 'exposed':
+      throw new OeError(
+        'key-exposed',
+        `Others than its owner may read or write the host key ${path} (mode ${read.mode}).`,
+        `Run \`chmod 600 ${path}\`, and replace the key if somebody may have seen it.`,
+        Exit.noPermission,
+      );
+    case 'unreadable':
+      throw new OeError(
+        'key-unreadable',
+        `The host key cannot be read: ${read.why}.`,
+        'Run as root, or correct the permissions of the file.',
+        Exit.noPermission,
+        read.cause,
+      );
+    default:
+      return read satisfies never;
   }
+}
+
+function hostKeyOf(pem: string, path: string): HostKey {
   let privateKey: KeyObject;
   try {
     privateKey = createPrivateKey(pem);

@@ -10,13 +10,14 @@ import { Upstreams } from '../../dns/io/upstream.ts';
 import { formatServer } from '../../dns/server-text.ts';
 import { Exit, OeError, messageOf } from '../../errors.ts';
 import { IkeSockets } from '../../ike/io/sockets.ts';
+import type { PrivateGroup } from '../../ike/private-group.ts';
 import { openXfrm } from '../../kernel/io/xfrm.ts';
 import { KernelError, type Capabilities, type EspSuite, type KernelPort } from '../../kernel/port.ts';
 import { formatEndpoint, type Endpoint, type IpAddress } from '../../net/address.ts';
 import { SystemCallError } from '../../net/io/libc.ts';
 import { describePublicKey } from '../../net/public-key.ts';
 import { randomU32 } from '../../random.ts';
-import { instant } from '../../time.ts';
+import { instant, wallSeconds } from '../../time.ts';
 import { hostKeyPath, socketPath, type Config } from '../config.ts';
 import { rehearse } from '../rehearsal.ts';
 import { anchorStore, loadTrust } from './anchors.ts';
@@ -26,6 +27,7 @@ import { openControl, type ControlRoutes } from './control.ts';
 import { loadHostKey, scratchKey, type HostKey } from './host-key.ts';
 import type { Log } from './log.ts';
 import { noKernel } from './no-kernel.ts';
+import { groupComplaints } from './private-groups.ts';
 import { demandPrivileges } from './privilege.ts';
 import { controlRoutes } from './routes.ts';
 import { systemRandom } from './random.ts';
@@ -50,13 +52,17 @@ export interface Running {
  * Starts the agent that `config` describes. Throws one {@link OeError} where it cannot run; nothing stays open or in
  * the kernel then. Where the kernel has no ESP it runs all the same, as a validating stub, and complains.
  */
-export async function startAgent(config: Config, log: Log): Promise<Running> {
+export async function startAgent(
+  config: Config,
+  log: Log,
+  groups: readonly PrivateGroup[] = [],
+): Promise<Running> {
   const open: (() => unknown)[] = [];
   const closeAll = async (): Promise<void> => {
     for (const close of open.splice(0).reverse()) await close();
   };
   try {
-    return await start(config, log, open, closeAll);
+    return await start(config, groups, log, open, closeAll);
   } catch (error) {
     await closeAll();
     throw error;
@@ -65,6 +71,7 @@ export async function startAgent(config: Config, log: Log): Promise<Running> {
 
 async function start(
   config: Config,
+  groups: readonly PrivateGroup[],
   log: Log,
   open: (() => unknown)[],
   closeAll: () => Promise<void>,
@@ -87,7 +94,8 @@ async function start(
     kernel.close();
   });
   const capabilities = await kernel.capabilities();
-  const complaints = [...complaintsOf(capabilities), ...trust.complaints];
+  const wall = wallSeconds(Math.floor(Date.now() / 1_000));
+  const complaints = [...complaintsOf(capabilities), ...trust.complaints, ...groupComplaints(groups, wall)];
   const canEncrypt = capabilities.esp4.available || capabilities.esp6.available;
 
   const addresses = (): IpAddress[] => [...(ike.listen ?? localAddresses())];
@@ -183,6 +191,7 @@ async function start(
       },
       random: systemRandom,
       identity,
+      groups,
       capabilities,
       keyLog: ike.keyLog !== undefined,
       ports: ike.ports,
