@@ -20,9 +20,11 @@ import {
 } from '../../src/ike/message.ts';
 import { Exchange, exchangeName } from '../../src/ike/numbers.ts';
 import { notify, type InnerPayload } from '../../src/ike/payloads.ts';
+import type { PrivateGroup } from '../../src/ike/private-group.ts';
+import type { Proof } from '../../src/ike/proof.ts';
 import { formatAddress, parseAddress, type Endpoint, type IpAddress } from '../../src/net/address.ts';
 import type { PublicKey } from '../../src/net/public-key.ts';
-import { instant, later, type Instant } from '../../src/time.ts';
+import { instant, later, wallSeconds, type Instant } from '../../src/time.ts';
 import { fromHex, toHex } from '../../src/wire/octets.ts';
 import { seeded } from './random.ts';
 
@@ -32,6 +34,8 @@ import { seeded } from './random.ts';
  */
 export class World {
   now: Instant = instant(1_000);
+  /** Stands still: certificates are the only ones that look at it. */
+  wall = wallSeconds(Date.UTC(2026, 10, 20) / 1_000);
   /** What is on its way, in the order in which it was sent. */
   wire: Flying[] = [];
   /** Every datagram that was ever sent. */
@@ -172,6 +176,7 @@ export interface NodeOptions {
   readonly limits?: Partial<Limits>;
   readonly suites?: ConstructorParameters<typeof IkeEndpoint>[0]['suites'];
   readonly keyLog?: boolean;
+  readonly groups?: readonly PrivateGroup[];
   /** The ML-KEMs that it asks for; without, all. */
   readonly kems?: readonly number[];
 }
@@ -185,6 +190,7 @@ export class Node {
   readonly address: IpAddress;
   readonly text: string;
   readonly endpoint: IkeEndpoint;
+  readonly identity: HostIdentity | undefined;
   readonly #world: World;
   /** What the kernel holds, by the id of the child. */
   readonly kernel = new Map<number, { readonly child: ChildSa; inbound: boolean; outbound: boolean }>();
@@ -200,7 +206,7 @@ export class Node {
   refuses: (child: ChildSa) => string | undefined = () => undefined;
   spiRefused: string | undefined;
   /** The keys that DNS has for a peer. */
-  keysOf: (peer: IpAddress) => readonly PublicKey[] = () => [];
+  keysOf: (peer: IpAddress) => readonly Proof[] = () => [];
   /** Whether the nonces that it draws are lower than any other, or higher; undefined: as they come. */
   nonces: 'low' | 'high' | undefined;
   #nextAttempt = 1;
@@ -210,11 +216,13 @@ export class Node {
     this.name = name;
     this.address = address;
     this.text = formatAddress(address);
+    this.identity = options.identity;
     this.endpoint = new IkeEndpoint({
       random: { octets: (count) => this.#drawn(count) },
       identity: options.identity,
       suites: options.suites ?? defaultSuites,
       keyLog: options.keyLog ?? false,
+      ...(options.groups && { groups: options.groups }),
       ports: { ike: 500, natt: 4500 },
       ...(options.kems && { kems: options.kems }),
       ...(options.limits && { limits: options.limits }),
@@ -224,7 +232,7 @@ export class Node {
   input(first: EndpointInput): void {
     const queue = [first];
     for (let input = queue.shift(); input !== undefined; input = queue.shift()) {
-      for (const effect of this.endpoint.handle(input, this.#world.now)) {
+      for (const effect of this.endpoint.handle(input, this.#world.now, this.#world.wall)) {
         this.effects.push(effect);
         const answer = this.#perform(effect);
         if (answer) queue.push(answer);
@@ -235,7 +243,7 @@ export class Node {
   /** The id of the attempt. */
   initiate(
     peer: Node,
-    keys: readonly PublicKey[] | undefined,
+    keys: readonly Proof[] | undefined,
     require: 'authenticated' | 'any' = 'authenticated',
   ): number {
     const attempt = this.#nextAttempt++;
@@ -388,7 +396,7 @@ const made = new Map<string, HostIdentity>();
 
 /** A key made once per run: tests ask about kinds of keys, not about keys. */
 export function identity(
-  kind: 'rsa' | 'P-256' | 'P-384' | 'P-521' | 'Ed25519' | 'Ed448',
+  kind: 'rsa' | 'rsa-1024' | 'P-256' | 'P-384' | 'P-521' | 'Ed25519' | 'Ed448',
   nth = 0,
 ): HostIdentity {
   const name = `${kind} ${nth}`;
@@ -398,7 +406,8 @@ export function identity(
   const jwk = publicKey.export({ format: 'jwk' });
   const octets = (text: string | undefined) => Uint8Array.fromBase64(text ?? '', { alphabet: 'base64url' });
   let value: PublicKey;
-  if (kind === 'rsa') value = { kind: 'rsa', modulus: octets(jwk.n), exponent: octets(jwk.e) };
+  if (kind === 'rsa' || kind === 'rsa-1024')
+    value = { kind: 'rsa', modulus: octets(jwk.n), exponent: octets(jwk.e) };
   else if (kind === 'Ed25519' || kind === 'Ed448')
     value = { kind: 'eddsa', curve: kind, point: octets(jwk.x) };
   else value = { kind: 'ecdsa', curve: kind, point: new Uint8Array([...octets(jwk.x), ...octets(jwk.y)]) };
@@ -409,6 +418,7 @@ export function identity(
 
 function pairOf(kind: string): { privateKey: KeyObject; publicKey: KeyObject } {
   if (kind === 'rsa') return generateKeyPairSync('rsa', { modulusLength: 2048 });
+  if (kind === 'rsa-1024') return generateKeyPairSync('rsa', { modulusLength: 1024 });
   if (kind === 'Ed25519') return generateKeyPairSync('ed25519');
   if (kind === 'Ed448') return generateKeyPairSync('ed448');
   return generateKeyPairSync('ec', { namedCurve: kind });
