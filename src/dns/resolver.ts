@@ -121,7 +121,7 @@ export class Resolver {
   readonly #jobs = new Map<string, Job>();
   /** Lookups that have more to check than one step may, and since when. */
   readonly #paused = new Map<Job, Instant>();
-  #turn = new Turn();
+  #turn = new Turn(0 as Instant);
   /** Which question each waiter waits for. */
   readonly #waiting = new Map<number, Job>();
   /** Exchanges that were begun because an earlier one came without signatures. */
@@ -155,7 +155,7 @@ export class Resolver {
 
   handle(input: ResolverInput, now: Instant, wall: WallSeconds): readonly ResolverEffect[] {
     const effects: ResolverEffect[] = [];
-    this.#turn = new Turn();
+    if (input.kind === 'tick' || this.#turn.isPast(now)) this.#turn = new Turn(now);
     this.#doubt(this.#trust.tick(this.#asking(now, effects), now, wall, effects));
     switch (input.kind) {
       case 'lookup':
@@ -519,7 +519,9 @@ export class Resolver {
       const { steps, open } = this.#ownSteps(stepsOf(reply, at, type), at);
       for (const step of steps) {
         job.items.push({ found: { step, reply }, link: undefined, cached: false });
-        if (step.kind === 'alias') job.passed.add(step.name);
+        if (step.kind !== 'alias') continue;
+        job.passed.add(step.name);
+        if (job.passed.size > this.#limits.aliases) break;
       }
       // What goes on where an earlier message stopped may lead too far as well.
       job.at = job.passed.size > this.#limits.aliases ? (open ?? steps.at(-1)?.name) : open;

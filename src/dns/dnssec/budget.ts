@@ -1,3 +1,4 @@
+import type { Instant } from '../../time.ts';
 import { Algorithm } from './algorithms.ts';
 
 /** Signatures tried per RRset (against KeyTrap, CVE-2023-50387). */
@@ -44,23 +45,40 @@ const signatureMicros = new Map<number, number>([
 ]);
 /** µs to import a key, and for each octet that is signed. */
 const [importMicros, octetMicros] = [40, 0.01];
-/** µs of checking that one step of the program may hold: nobody waits for longer than 5 ms (THREATS B). */
+/** µs of checking that one turn may hold: nobody waits for longer than 5 ms (THREATS B). */
 const turnMicros = 1500;
+/** Milliseconds after which whatever comes in begins another turn. */
+const turnMs = 3;
 
-/** A step has had its turn: what it was about goes on in the next one. It does not leave the resolver. */
+/** A lookup has had its turn: it goes on in the next one. It does not leave the resolver. */
 export class Paused extends Error {}
 
-/** What checking may take in one step of the program, for all the lookups that it moves on. */
+/**
+ * What checking may take until others have had their say, for all the lookups that go on meanwhile: replies that come
+ * together share a turn, and what is left of their work waits for the next.
+ */
 export class Turn {
+  readonly #beganAt: Instant;
   #left = turnMicros;
+  #isOver = false;
 
-  get isOver(): boolean {
-    return this.#left <= 0;
+  constructor(beganAt: Instant) {
+    this.#beganAt = beganAt;
   }
 
-  /** Takes µs by estimate; throws {@link Paused} where the turn is over. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** It was so long ago that whoever waited behind it has been heard. */
+  isPast(now: Instant): boolean {
+    return now - this.#beganAt >= turnMs;
+  }
+
+  /** Takes µs by estimate; throws {@link Paused} where there is not as much left, unless it would be the first. */
   take(micros: number): void {
-    if (this.isOver) throw new Paused();
+    this.#isOver ||= micros > this.#left && this.#left < turnMicros;
+    if (this.#isOver) throw new Paused();
     this.#left -= micros;
   }
 }
