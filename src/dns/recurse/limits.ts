@@ -22,7 +22,7 @@ export const recursionDefaults: RecursionLimits = {
   questionsPerName: 32,
   questions: 200,
   targets: 64,
-  missingTargets: 8,
+  missingTargets: 5,
   serversPerDelegation: 13,
   addressesPerServer: 4,
   depth: 5,
