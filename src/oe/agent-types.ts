@@ -9,7 +9,14 @@ import type { ResolverEffect, ResolverInput, ResolverOptions } from '../dns/reso
 import type { Keep } from '../dns/wire-cache.ts';
 import type { EndpointEffect, EndpointInput, HostIdentity } from '../ike/endpoint.ts';
 import type { PrivateGroup } from '../ike/private-group.ts';
-import type { Capabilities, KernelEvent, KernelOp, KernelSnapshot, StateId } from '../kernel/port.ts';
+import type {
+  Capabilities,
+  KernelEvent,
+  KernelOp,
+  KernelSnapshot,
+  StateCounters,
+  StateId,
+} from '../kernel/port.ts';
 import type { HealthNote } from '../health.ts';
 import type { LogEvent } from '../log.ts';
 import type { IpAddress } from '../net/address.ts';
@@ -88,6 +95,12 @@ export type AgentInput =
   /** The kernel refused `apply`; what it had added is out again. */
   | { readonly kind: 'refused'; readonly batch: number; readonly why: string }
   | { readonly kind: 'kernel'; readonly event: KernelEvent }
+  /** The answer to `count`, in the order of its states; empty: the kernel could not say. */
+  | {
+      readonly kind: 'counted';
+      readonly request: number;
+      readonly counters: readonly (StateCounters | undefined)[];
+    }
   /** Forgets what failed, with one peer or with all, so that the next lookup tries again. */
   | { readonly kind: 'forgive'; readonly peer?: IpAddress }
   /** Take everything out of the kernel and say goodbye to the peers; `stopped` follows. */
@@ -114,6 +127,8 @@ export type AgentEffect =
   | { readonly kind: 'findSource'; readonly peer: IpAddress }
   /** Answered by `applied` or `refused`. Batches are performed one after the other, in this order. */
   | { readonly kind: 'apply'; readonly batch: number; readonly ops: readonly KernelOp[] }
+  /** What has gone through these states? Answered by `counted`. */
+  | { readonly kind: 'count'; readonly request: number; readonly states: readonly StateId[] }
   | { readonly kind: 'looked'; readonly request: number }
   | { readonly kind: 'dug'; readonly request: number; readonly dig: Dig }
   /** Nothing of ours is to be in the kernel any longer; the edge can go. */

@@ -31,6 +31,7 @@ import { PeerKeys } from './peer-keys.ts';
 import type { Moment } from './peer.ts';
 import { defaultPeerLimits, Peers } from './peers.ts';
 import { admitsPeer, decide, decideInbound, insistsByName, memberRule, prefixRules } from './policy.ts';
+import { Watching } from './watching.ts';
 
 /**
  * The agent: resolver, IKE endpoint, kernel ledger and the gate between them, as one state machine. It is fed inputs
@@ -46,6 +47,7 @@ export class Agent {
   readonly #peers: Peers;
   readonly #gate: Gate;
   readonly #peerKeys: PeerKeys;
+  readonly #watching = new Watching();
   readonly #nat64: Nat64;
   #locals: readonly IpAddress[];
   #routes: Routes;
@@ -159,7 +161,12 @@ export class Agent {
 
   /** When `{ kind: 'tick' }` is next wanted, or undefined when nothing is due. */
   get deadline(): Deadline | undefined {
-    return earliest([this.#resolver.deadline, this.#endpoint.deadline, this.#gate.deadline]);
+    return earliest([
+      this.#resolver.deadline,
+      this.#endpoint.deadline,
+      this.#gate.deadline,
+      this.#watching.deadline,
+    ]);
   }
 
   /** What `status` and `why` are made from. Not to be kept past the next input. */
@@ -278,12 +285,20 @@ export class Agent {
       case 'kernel':
         this.#kernelEvent(input.event);
         return;
+      case 'counted':
+        for (const { child } of this.#watching.counted(input.request, input.counters, this.#at.now)) {
+          this.#peers.story(child.peer, 'what is sent to it is not answered', this.#at);
+          this.#work.push({ to: 'endpoint', input: { kind: 'unanswered', child } });
+        }
+        this.#countTraffic();
+        return;
       case 'forgive':
         this.#peers.forgive(input.peer);
         return;
       case 'stop':
         if (this.#stopping) return;
         this.#stopping = true;
+        this.#watching.close();
         this.#forget();
         this.#log({ level: 'info', event: 'agent.stopping' });
         this.#work.push(
@@ -298,6 +313,7 @@ export class Agent {
           { to: 'endpoint', input: { kind: 'tick' } },
         );
         this.#gate.tick(this.#at);
+        this.#countTraffic();
         return;
       default:
         input satisfies never;
@@ -476,6 +492,7 @@ export class Agent {
         return;
       case 'remove':
         this.#peers.removed(effect.child, this.#at);
+        this.#watch(effect.child.peer);
         this.#peers.story(effect.child.peer, `SA removed: ${effect.why}`, this.#at);
         this.#apply(this.#ledger.remove(effect.child), { what: 'other' });
         return;
@@ -485,6 +502,7 @@ export class Agent {
       case 'established':
         this.#count('established');
         this.#peers.established(effect.child, effect.peerAuth, effect.attempt, effect.suite, this.#at);
+        this.#watch(effect.child.peer);
         return;
       case 'failed':
         this.#count('failed');
@@ -496,6 +514,20 @@ export class Agent {
       default:
         effect satisfies never;
     }
+  }
+
+  /** Its SAs are others now. */
+  #watch(address: IpAddress): void {
+    const peer = this.#peers.find(address);
+    if (peer) this.#watching.changed(peer, this.#at.now);
+  }
+
+  /** Has the counters read that are due. */
+  #countTraffic(): void {
+    if (this.#stopping) return;
+    const request = this.#nextId++;
+    const states = this.#watching.ask(request, this.#at.now);
+    if (states.length > 0) this.#effects.push({ kind: 'count', request, states });
   }
 
   #install(child: ChildSa, part: 'inbound' | 'outbound' | 'both'): void {
@@ -527,6 +559,7 @@ export class Agent {
   /** The child is not to be in the kernel, whatever an earlier part of it has put there. */
   #drop(child: ChildSa, why: string, refused = false): void {
     this.#peers.removed(child, this.#at);
+    this.#watch(child.peer);
     this.#apply(this.#ledger.remove(child, refused), { what: 'other' });
     this.#work.push({ to: 'endpoint', input: { kind: 'installFailed', child, why } });
   }

@@ -335,6 +335,12 @@ export class Host {
         });
         return;
       }
+      case 'count': {
+        // The only packets here are those with which invariants look whether they would pass.
+        const { request, states } = effect;
+        this.#inKernel(later, () => ({ kind: 'counted', request, counters: states.map(() => undefined) }));
+        return;
+      }
       case 'findSource':
         later(random.between(0, 1), () => ({ kind: 'source', peer: effect.peer, local: this.spec.address }));
         return;

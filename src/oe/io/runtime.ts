@@ -185,6 +185,15 @@ export class Runtime {
         );
         return;
       }
+      case 'count': {
+        const { request, states } = effect;
+        this.#inKernel(
+          () => kernel.query(states),
+          (counters) => ({ kind: 'counted', request, counters }),
+          () => ({ kind: 'counted', request, counters: [] }),
+        );
+        return;
+      }
       case 'findSource':
         void sourceFor(effect.peer).then((local) => {
           this.input({ kind: 'source', peer: effect.peer, local });
@@ -259,6 +268,14 @@ export class Runtime {
     else this.#timer = setTimeout(this.#due, wait);
   }
 
+  readonly #due = (): void => {
+    this.#soon = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const due = this.#agent.deadline?.at ?? Number.POSITIVE_INFINITY;
+    if (due <= performance.now()) this.input({ kind: 'tick' });
+    else this.#schedule();
+  };
+
   #wall(): WallSeconds {
     return wallSeconds(Math.floor(Date.now() / 1_000) + this.#edge.wallOffset);
   }
@@ -268,14 +285,6 @@ export class Runtime {
     try {
       const { kernel } = this.#edge;
       const ledger = new KernelLedger();
-  readonly #due = (): void => {
-    this.#soon = undefined;
-    this.#timerAt = Number.POSITIVE_INFINITY;
-    const due = this.#agent.deadline?.at ?? Number.POSITIVE_INFINITY;
-    if (due <= performance.now()) this.input({ kind: 'tick' });
-    else this.#schedule();
-  };
-
       const states = ledger.leftovers(await kernel.snapshot());
       await kernel.apply([...states, ...ledger.removeAll()]);
     } catch (error) {
