@@ -397,7 +397,7 @@ function onAuthRefusal(
   why: string,
 ): void {
   const error = firstError(payloads);
-  if (error?.type === NotifyType.AUTHENTICATION_FAILED && phase.identified && !session.unwanted) {
+  if (error?.type === NotifyType.AUTHENTICATION_FAILED && isIdentityOptional(session, phase)) {
     tell(session, '← IKE_AUTH: does not accept our key; once more, without telling who we are');
     session.host.retryAnonymously(session);
     endSession(session, 'it does not accept our key');
@@ -434,8 +434,15 @@ export function onSilence(session: Session, phase: InitSent | IntermediateSent |
 export function isIdentityDoubtful(session: Session): boolean {
   const { phase, outgoing, host } = session;
   return (
-    phase.phase === 'authSent' && phase.identified && outgoing?.sent === host.limits.transmissionsIdentified
+    phase.phase === 'authSent' &&
+    isIdentityOptional(session, phase) &&
+    outgoing?.sent === host.limits.transmissionsIdentified
   );
+}
+
+/** Whether it can be tried without telling who we are; a private group has no place for such. */
+function isIdentityOptional(session: Session, phase: AuthSent): boolean {
+  return phase.identified && !session.unwanted && !session.trusted?.some((w) => w.kind === 'memberOf');
 }
 
 /** Whether an IKE_SA_INIT is so old that the responder will have forgotten it. */
