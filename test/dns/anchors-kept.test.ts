@@ -19,7 +19,8 @@ import { anchorStore, loadSaved, loadTrust, replaceFile } from '../../src/oe/io/
 import { fetchRootList } from '../../src/oe/io/root-list.ts';
 import { instant, wallSeconds } from '../../src/time.ts';
 import { Forwarding } from './forwarding.ts';
-import { anchorOf, at, day, revokedKey, rollingWorld, rootKey, type RootKeys } from './rolling-root.ts';
+import { anchorOf, at, day, rollingWorld, rootKey, type RootKeys } from './rolling-root.ts';
+import { revokedKey } from './signing.ts';
 import { exampleWorld } from './scenes.ts';
 import { address, key } from './zone.ts';
 

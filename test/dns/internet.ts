@@ -3,6 +3,7 @@
  * world gives it, unless a test puts a server of its own there. And an iteration that asks them.
  */
 import { Asks, type Heard } from '../../src/dns/asks.ts';
+import type { TrustEffect } from '../../src/dns/anchors/trust.ts';
 import type { Exchange, FinderEffect, Origin } from '../../src/dns/finder.ts';
 import {
   decodeMessage,
@@ -250,6 +251,8 @@ export class Iteration {
 /** A validating resolver that iterates. */
 export class Recursing {
   readonly resolver: Resolver;
+  /** What the resolver said of its trust anchors and the clock. */
+  readonly trustEffects: TrustEffect[] = [];
   readonly internet: Internet;
   readonly #time = new Timeline();
   readonly #resolved = new Map<number, Resolution>();
@@ -323,6 +326,8 @@ export class Recursing {
   #handle(input: ResolverInput): void {
     for (const effect of this.resolver.handle(input, this.now, this.#time.wall)) {
       if (effect.kind === 'resolved') this.#resolved.set(effect.id, effect.resolution);
+      if (effect.kind === 'keepAnchors' || effect.kind === 'fetchAnchors' || effect.kind === 'log')
+        this.trustEffects.push(effect);
       if (effect.kind !== 'ask') continue;
       const { ask } = effect;
       send(this.internet, this.#time, effect, (octets) => {

@@ -2,7 +2,6 @@
 import type { TrustAnchor } from '../../src/dns/anchors.ts';
 import { Algorithm, Digest } from '../../src/dns/dnssec/algorithms.ts';
 import { dsDigest } from '../../src/dns/dnssec/crypto.ts';
-import { keyTag } from '../../src/dns/dnssec/keytag.ts';
 import { signedOctets } from '../../src/dns/dnssec/signature.ts';
 import { canonicalRdatas } from '../../src/dns/canonical.ts';
 import type { ResourceRecord } from '../../src/dns/message.ts';
@@ -11,7 +10,7 @@ import { Class, Type } from '../../src/dns/types.ts';
 import { wallSeconds, type WallSeconds } from '../../src/time.ts';
 import { concatOctets } from '../../src/wire/octets.ts';
 import { encoded } from '../../src/wire/writer.ts';
-import { dnskeyRdata, dsRdata, signingKey, type SigningKey } from './signing.ts';
+import { dsRdata, signingKey, type SigningKey } from './signing.ts';
 import { address, SignedWorld } from './zone.ts';
 
 /** The keys of the root at one time. */
@@ -27,12 +26,6 @@ const [validity, ttl] = [21 * day, 172_800];
 /** A key-signing key of the root. */
 export function rootKey(name: string, algorithm: number = Algorithm.ED25519): SigningKey {
   return signingKey(`root ${name}`, algorithm);
-}
-
-/** The same key with the REVOKE bit, which signs as it did. */
-export function revokedKey(key: SigningKey): SigningKey {
-  const rdata = dnskeyRdata(257 | 128, key.algorithm, key.rdata.subarray(4));
-  return { ...key, rdata, tag: keyTag(rdata) };
 }
 
 export function anchorOf(key: SigningKey): TrustAnchor {

@@ -9,7 +9,8 @@ import type { TrustOptions } from '../../src/dns/anchors/trust.ts';
 import { Type } from '../../src/dns/types.ts';
 import type { WallSeconds } from '../../src/time.ts';
 import { Forwarding } from './forwarding.ts';
-import { anchorOf, at, day, revokedKey, rollingWorld, rootKey, type RootKeys } from './rolling-root.ts';
+import { anchorOf, at, day, rollingWorld, rootKey, type RootKeys } from './rolling-root.ts';
+import { revokedKey } from './signing.ts';
 
 const [ksk2017, ksk2024] = [rootKey('KSK-2017'), rootKey('KSK-2024')];
 /** What stands in a program of 2023, and in this one. */

@@ -57,6 +57,12 @@ export function dnskeyRdata(
   return concatOctets(new Uint8Array([flags >> 8, flags & 0xff, protocol, algorithm]), publicKey);
 }
 
+/** The same key with the REVOKE bit, which signs as it did. */
+export function revokedKey(key: SigningKey): SigningKey {
+  const rdata = dnskeyRdata(257 | 128, key.algorithm, key.rdata.subarray(4));
+  return { ...key, rdata, tag: keyTag(rdata) };
+}
+
 /** DS RDATA that names `signing`, with any digest. */
 export function dsRdata(
   signing: Pick<SigningKey, 'tag' | 'algorithm'>,

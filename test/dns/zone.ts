@@ -38,7 +38,7 @@ import { readPlainName } from '../../src/dns/name.ts';
 import { decoded } from '../../src/wire/reader.ts';
 import { encoded } from '../../src/wire/writer.ts';
 import { writeTypeBitmap } from './bitmap.ts';
-import { dsRdata, signingKey, type SigningKey } from './signing.ts';
+import { dsRdata, revokedKey, signingKey, type SigningKey } from './signing.ts';
 
 /** The date on which worlds are signed, a day after the signatures begin and a month before they end. */
 export const signingDate = wallSeconds(Date.UTC(2026, 10, 24, 12) / 1000);
@@ -84,6 +84,8 @@ export interface KeySpec {
   readonly signs: 'keys' | 'rest' | 'all' | 'nothing';
   /** It is not in the DNSKEY RRset. */
   readonly unpublished?: boolean;
+  /** With the REVOKE bit (RFC 5011 §2.1). */
+  readonly revoked?: boolean;
   /** The parent has a DS of it; where nothing is said, of those that sign the keys. */
   readonly inParent?: boolean;
 }
@@ -131,6 +133,12 @@ export class SignedWorld {
   anchors(zone = '.'): TrustAnchor[] {
     const { name, ds } = this.#zone(key(zone));
     return ds.map((rdata) => ({ kind: 'DS', owner: name, rdata }));
+  }
+
+  /** DS records of one of the keys of `zone`, in force or not. */
+  anchorsOfKey(zone: string, id: string): TrustAnchor[] {
+    const { name, dsOfKey } = this.#zone(key(zone));
+    return dsOfKey(id).map((rdata) => ({ kind: 'DS', owner: name, rdata }));
   }
 
   dnskeyAnchors(zone = '.'): TrustAnchor[] {
@@ -384,26 +392,15 @@ class Zone {
     this.name = key(spec.name);
     this.servers = spec.servers ?? [];
     const only: KeySpec = { id: '', algorithm: spec.algorithm ?? Algorithm.ED25519, signs: 'all' };
-    this.#keys = (spec.keys ?? [only]).map((k) => ({
-      spec: k,
-      key: signingKey(
-        `${spec.name}${k.id === '' ? '' : `#${k.id}`}`,
-        k.algorithm,
-        k.flags ?? spec.keyFlags,
-        k.protocol ?? spec.keyProtocol,
-      ),
-    }));
+    this.#keys = (spec.keys ?? [only]).map((k) => {
+      const made = this.#keyFor(k);
+      return { spec: k, key: k.revoked ? revokedKey(made) : made };
+    });
     const [first] = this.#keys;
     if (!first) throw new Error(`${spec.name} has no key`);
     this.key = first.key;
     const inParent = this.#keys.filter((k) => k.spec.inParent ?? ['keys', 'all'].includes(k.spec.signs));
-    this.ds = spec.signed
-      ? inParent.flatMap(({ key: k }) =>
-          (spec.digests ?? [Digest.SHA256]).map((digest) =>
-            dsRdata(k, digest, dsDigest(digest, this.name, k.rdata) ?? new Uint8Array(20)),
-          ),
-        )
-      : [];
+    this.ds = spec.signed ? inParent.flatMap(({ key: k }) => this.#dsOf(k)) : [];
     const server = wire(spec.name === '.' ? 'ns' : `ns.${spec.name}`);
     const minimum = encoded((w) => {
       for (const n of [1, 7200, 900, 1_209_600, spec.minimum ?? 300]) w.u32(n);
@@ -419,6 +416,25 @@ class Zone {
       const octets = address(text);
       if (host.ok) this.add(host.value, octets.length === 4 ? Type.A : Type.AAAA, octets);
     }
+  }
+
+  /** DS of the key without its REVOKE bit. */
+  readonly dsOfKey = (id: string): Uint8Array[] => {
+    const spec = this.#keys.find((k) => k.spec.id === id)?.spec;
+    if (!spec) throw new Error(`${this.#spec.name} has no key ${id}`);
+    return this.#dsOf(this.#keyFor(spec));
+  };
+
+  #keyFor({ id, algorithm, flags, protocol }: KeySpec): SigningKey {
+    const { name, keyFlags, keyProtocol } = this.#spec;
+    const text = `${name}${id === '' ? '' : `#${id}`}`;
+    return signingKey(text, algorithm, flags ?? keyFlags, protocol ?? keyProtocol);
+  }
+
+  #dsOf(signing: SigningKey): Uint8Array[] {
+    return (this.#spec.digests ?? [Digest.SHA256]).map((digest) =>
+      dsRdata(signing, digest, dsDigest(digest, this.name, signing.rdata) ?? new Uint8Array(20)),
+    );
   }
 
   get nameServers(): readonly Uint8Array[] {

@@ -1,13 +1,16 @@
 /** Plays scenes through the public doors: the stub's octets and the resolver. */
+import { readSaved, type SavedAnchors } from '../../../src/dns/anchors/saved.ts';
+import { parseHosts } from '../../../src/dns/hosts.ts';
+import { localAnswer } from '../../../src/dns/local-names.ts';
 import { decodeMessage, encodeMessage, type Message, type Question } from '../../../src/dns/message.ts';
-import { nameText, rootName } from '../../../src/dns/name.ts';
+import { isBelow, nameText, rootName } from '../../../src/dns/name.ts';
 import { rdataText } from '../../../src/dns/rdata-text.ts';
 import type { Resolution, ResolverOptions } from '../../../src/dns/resolver.ts';
 import { decodeQuery, encodeAnswer } from '../../../src/dns/stub.ts';
 import { Class, EdnsOption, rcodeName, Type, typeName } from '../../../src/dns/types.ts';
-import { parseEndpoint } from '../../../src/net/address.ts';
+import { parseAddress, parseEndpoint } from '../../../src/net/address.ts';
 import { limitSettings, limitsOf, type LimitKey } from '../../../src/oe/limits.ts';
-import { wallSeconds } from '../../../src/time.ts';
+import { wallSeconds, type WallSeconds } from '../../../src/time.ts';
 import { Forwarding } from '../forwarding.ts';
 import { hintsOf, Internet, Recursing } from '../internet.ts';
 import { queryMessage } from '../query.ts';
@@ -41,11 +44,23 @@ const steps = new Set([
   'clock',
   'asks',
   'chain',
+  'network',
+  'restart',
+  'note',
+  'nonote',
 ]);
 
 interface Options extends Pick<Partial<ResolverOptions>, 'trust' | 'qnameMinimisation' | 'zones' | 'limits'> {
   /** As `[dns.limits]` has them. */
   readonly given?: Readonly<Partial<Record<LimitKey, number>>>;
+  /** Names that the host answers by itself are not asked. */
+  readonly local?: boolean;
+  /** Lines of the hosts file. */
+  readonly hosts?: readonly string[];
+  readonly ownName?: string;
+  readonly ownAddresses?: readonly string[];
+  /** Anchors follow the roll-overs of their zones (RFC 5011). */
+  readonly managed?: boolean;
 }
 
 /** `option NAME VALUE…` beside those that are given already; dates are counted from the scene's. */
@@ -63,6 +78,18 @@ function withOption(
         trust: { ...trust, negative: [...(trust.negative ?? []), { name: key(first), until }] },
       };
     }
+    case 'local':
+      return { ...options, local: true };
+    case 'managed':
+      return { ...options, managed: true };
+    case 'time-server':
+      return { ...options, trust: { ...trust, timeServers: [...(trust.timeServers ?? []), key(first)] } };
+    case 'hosts':
+      return { ...options, hosts: [...(options.hosts ?? []), first] };
+    case 'own-name':
+      return { ...options, ownName: first };
+    case 'own-address':
+      return { ...options, ownAddresses: [...(options.ownAddresses ?? []), first] };
     case 'not-before':
       return { ...options, trust: { ...trust, clockNotBefore: wallSeconds(Date.parse(first) / 1000) } };
     case 'minimise':
@@ -108,6 +135,10 @@ class Player {
   #net: Forwarding | Recursing | undefined;
   #wall = signingDate;
   #options: Options = {};
+  /** What the resolver before this one kept. */
+  #saved: SavedAnchors | undefined;
+  #resumedAt: WallSeconds | undefined;
+  #isNetworkDown = false;
   #seen: Seen | undefined;
 
   constructor(mode: Mode) {
@@ -163,7 +194,26 @@ class Player {
         // Another resolver, which knows nothing yet.
         this.#settle();
         this.#net = undefined;
+        this.#saved = undefined;
+        this.#resumedAt = undefined;
         return;
+      case 'restart':
+        // The same resolver, with what it kept of its trust anchors.
+        this.#settle();
+        this.#restart();
+        return;
+      case 'network':
+        this.#settle();
+        this.#isNetworkDown = words[0] === 'down';
+        return;
+      case 'note':
+      case 'nonote': {
+        const net = this.#started();
+        const notes = net.resolver.notes(net.wall, net.now).map((n) => n.sentence);
+        if (notes.some((n) => n.includes(words.join(' '))) !== (command === 'note'))
+          this.#problem(line, `it is told: ${notes.join(' ')}`);
+        return;
+      }
       case 'clock':
         // Only the wall clock moves: somebody has set it.
         this.#settle();
@@ -178,24 +228,51 @@ class Player {
     this.#stage ??= stageOf(this.#setting, this.#wall, this.#mode);
     if (!this.#net) {
       this.#net = this.#mode === 'forward' ? this.#forwarding(this.#stage) : this.#recursing(this.#stage);
-      this.#net.wall = this.#wall;
+      this.#net.wall = this.#resumedAt ?? this.#wall;
     }
     return this.#net;
   }
 
-  #forwarding({ anchors }: Stage): Forwarding {
-    const net = new Forwarding(anchors, (octets, transport) => this.#stage?.world.answer(octets, transport));
-    const { trust, ...more } = this.#options;
-    if (Object.keys(this.#options).length > 0) net.restart(trust ?? {}, {}, more);
+  #restart(): void {
+    const { trustEffects, wall } = this.#started();
+    const kept = trustEffects.findLast((e) => e.kind === 'keepAnchors');
+    const saved = kept && readSaved(kept.text);
+    if (typeof saved === 'string') throw new Error(saved);
+    this.#saved = saved ?? this.#saved;
+    this.#resumedAt = wall;
+    this.#net = undefined;
+  }
+
+  /** The options as the resolver takes them. */
+  #resolverOptions({ anchors }: Stage): Partial<ResolverOptions> & Pick<ResolverOptions, 'anchors'> {
+    const { trust, managed, qnameMinimisation, zones, limits } = this.#options;
+    return {
+      anchors: managed ? [] : anchors,
+      ...((trust || managed) && {
+        trust: { ...trust, ...(managed && { managed: anchors, saved: this.#saved }) },
+      }),
+      ...(qnameMinimisation && { qnameMinimisation }),
+      ...(zones && { zones }),
+      ...(limits && { limits }),
+    };
+  }
+
+  #forwarding(stage: Stage): Forwarding {
+    const { anchors, trust, ...more } = this.#resolverOptions(stage);
+    const net = new Forwarding(anchors, (octets, transport) =>
+      this.#isNetworkDown ? undefined : this.#stage?.world.answer(octets, transport),
+    );
+    if (trust || Object.keys(more).length > 0) net.restart(trust ?? {}, {}, more);
     return net;
   }
 
   /** Servers say what the zones say that the scene has by then. */
-  #recursing({ anchors, world }: Stage): Recursing {
+  #recursing(stage: Stage): Recursing {
+    const { world } = stage;
     const internet = new Internet();
     for (const address of world.servers.keys()) {
       internet.at(address, (question, query) => {
-        const now = this.#stage?.world;
+        const now = this.#isNetworkDown ? undefined : this.#stage?.world;
         const said = now?.serve(now.servers.get(address) ?? [], question, query.edns?.dnssecOk ?? false);
         return said && now?.tampered({ ...query, response: true, ...said }, question);
       });
@@ -203,7 +280,7 @@ class Player {
     const roots = [...world.servers]
       .filter(([, zones]) => zones.includes(rootName))
       .map(([address]) => address);
-    return new Recursing(internet, { anchors, hints: hintsOf({ ns: roots }), ...this.#options });
+    return new Recursing(internet, { hints: hintsOf({ ns: roots }), ...this.#resolverOptions(stage) });
   }
 
   #query(line: Line, [name = '', type = '', ...flags]: readonly string[]): void {
@@ -223,7 +300,7 @@ class Player {
     const decoded = decodeQuery(octets);
     if (decoded.kind !== 'query') throw new Error(`the stub does not take the question: ${decoded.kind}`);
     const { query } = decoded;
-    const resolution = answerOf(net, query.question, query.cd);
+    const resolution = this.#local(query.question) ?? answerOf(net, query.question, query.cd);
     const message = decodeMessage(encodeAnswer(query, resolution, { limitOctets: 65_535 }));
     if (!message.ok) throw message.error;
     const asked = net.questions();
@@ -236,6 +313,18 @@ class Player {
       isExpected: false,
       expected: [],
     };
+  }
+
+  /** What the host answers by itself. */
+  #local(question: Question): Resolution | undefined {
+    const { local, hosts = [], ownName, ownAddresses = [], zones = [] } = this.#options;
+    if (!local) return undefined;
+    return localAnswer(question, {
+      hosts: parseHosts(hosts.join('\n')),
+      ownNames: ownName === undefined ? [] : [key(ownName)],
+      ownAddresses: ownAddresses.flatMap((text) => parseAddress(text) ?? []),
+      isNetworkAsked: (name) => zones.some((z) => isBelow(name, z.name)),
+    })?.resolution;
   }
 
   #check(line: Line, command: string, words: readonly string[]): void {

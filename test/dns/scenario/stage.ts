@@ -127,6 +127,7 @@ function keySpec(id: string, options: ReadonlyMap<string, string>): KeySpec {
     unpublished: options.has('unpublished'),
     ...(options.has('flags') && { flags: number(options.get('flags')) }),
     ...(options.has('protocol') && { protocol: number(options.get('protocol')) }),
+    ...(options.has('revoked') && { revoked: true }),
     ...(options.has('ds') && { inParent: true }),
     ...(options.has('nods') && { inParent: false }),
   };
@@ -264,12 +265,14 @@ function anchorsOf(world: SignedWorld, [kind = '', zone = '.', ...words]: readon
       return words.length > 0
         ? [{ kind: 'DNSKEY', owner: key(zone), rdata: rdataOf(Type.DNSKEY, words) }]
         : world.dnskeyAnchors(zone);
+    case 'key':
+      return words.flatMap((id) => world.anchorsOfKey(zone, id));
     case 'wrong':
       return world.anchors(zone).map((a) => ({ ...a, rdata: a.rdata.with(9, (a.rdata[9] ?? 0) ^ 1) }));
     case 'alg':
       return world.anchors(zone).map((a) => ({ ...a, rdata: a.rdata.with(2, number(words[0])) }));
     default:
-      throw new SyntaxError(`an anchor is ds, dnskey, wrong, alg or none, not ${kind}`);
+      throw new SyntaxError(`an anchor is ds, dnskey, key, wrong, alg or none, not ${kind}`);
   }
 }
 
