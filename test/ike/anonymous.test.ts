@@ -6,7 +6,7 @@ import { notify, type InnerPayload } from '../../src/ike/payloads.ts';
 import type { Secrets } from '../../src/ike/session.ts';
 import type { IpAddress } from '../../src/net/address.ts';
 import { wallSeconds } from '../../src/time.ts';
-import { identity, pair, World, type Node, type Pair } from './pair.ts';
+import { classic, identity, pair, World, type Node, type Pair } from './pair.ts';
 
 /** What a peer that proves nothing must not get. */
 
@@ -146,8 +146,8 @@ const keyOf = { a: identity('Ed25519', 11).publicKey, b: identity('P-256', 12).p
 /** Two hosts with keys that know each other's. */
 function withKeys({ meddles = false } = {}): Pick<Pair, 'world' | 'a' | 'b'> {
   const world = new World();
-  const a = world.node('a', '198.18.0.1', { identity: identity('Ed25519', 11), keyLog: meddles });
-  const b = world.node('b', '198.18.0.2', { identity: identity('P-256', 12) });
+  const a = world.node('a', '198.18.0.1', { ...classic, identity: identity('Ed25519', 11), keyLog: meddles });
+  const b = world.node('b', '198.18.0.2', { ...classic, identity: identity('P-256', 12) });
   a.keysOf = () => [keyOf.b];
   b.keysOf = () => [keyOf.a];
   return { world, a, b };

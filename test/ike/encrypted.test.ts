@@ -30,7 +30,7 @@ describe.each([gcm, cbc])('with %o', (cipher) => {
     const { sealer, opener } = pair(cipher);
     for (const list of [payloads, []]) {
       const message = decodedMessage(sealEncrypted(head, list, sealer));
-      expect(openEncrypted(message, opener)).toEqual({ kind: 'opened', payloads: list });
+      expect(openEncrypted(message, opener)).toMatchObject({ kind: 'opened', payloads: list });
     }
   });
 
@@ -58,7 +58,7 @@ describe.each([gcm, cbc])('with %o', (cipher) => {
     ]) {
       const reassembly = new Reassembly();
       const results = order.map((m) => reassembly.add(m, opener));
-      expect(results.at(-1)).toEqual({ kind: 'whole', payloads });
+      expect(results.at(-1)).toMatchObject({ kind: 'whole', payloads });
       expect(results.slice(0, -1).every((x) => x.kind === 'partial')).toBe(true);
     }
   });
@@ -117,7 +117,7 @@ describe('reassembly (RFC 7383 §2.6)', () => {
     expect(add(reassembly, five[2])).toEqual({ kind: 'partial', have: 1, total: 5 });
     expect(add(reassembly, three[2])).toEqual({ kind: 'ignored', why: 'a total of 3 after 5' });
     for (const i of [0, 1, 3]) add(reassembly, five[i]);
-    expect(add(reassembly, five[4])).toEqual({ kind: 'whole', payloads });
+    expect(add(reassembly, five[4])).toMatchObject({ kind: 'whole', payloads });
   });
 
   test('THREATS A.21: a forged fragment takes no memory and displaces nothing', () => {

@@ -3,13 +3,13 @@ import { firstGroup } from '../../src/ike/proposals.ts';
 import { encodeMessage } from '../../src/ike/message.ts';
 import { NotifyType } from '../../src/ike/numbers.ts';
 import type { InnerPayload } from '../../src/ike/payloads.ts';
-import { forged, messageOf, identity, mismatches, nameOf, pair, World } from './pair.ts';
+import { classic, forged, messageOf, identity, mismatches, nameOf, pair, World } from './pair.ts';
 
 describe('a handshake between two hosts', () => {
   test.each(['rsa', 'P-256', 'P-384', 'P-521', 'Ed25519', 'Ed448'] as const)(
     'the responder proves an %s key, the initiator is anonymous',
     (kind) => {
-      const { world, a, b, key } = pair(kind);
+      const { world, a, b, key } = pair(kind, classic, classic);
       const attempt = a.initiate(b, [key]);
       // IKE_SA_INIT { SAi1, KEi, Ni } -->
       world.step(b);
@@ -67,7 +67,7 @@ describe('a handshake between two hosts', () => {
   });
 
   test('IKE_SA_INIT goes first, and IKE_AUTH waits for the keys', () => {
-    const { world, a, b, key } = pair('Ed25519');
+    const { world, a, b, key } = pair('Ed25519', classic, classic);
     const attempt = a.initiate(b, undefined);
     world.settle();
     world.pass(3_000);
@@ -124,7 +124,7 @@ describe('a handshake between two hosts', () => {
   });
 
   test('the responder answers IKE_AUTH when its kernel has the SAs, not before', () => {
-    const { world, a, b, key } = pair('Ed25519');
+    const { world, a, b, key } = pair('Ed25519', classic, classic);
     b.holds = ['install'];
     a.initiate(b, [key]);
     world.settle();
@@ -272,7 +272,7 @@ describe('the first exchange', () => {
   });
 
   test('THREATS A.17: an answer larger than its request is not given before a cookie', () => {
-    const { world, a, b } = pair('Ed25519');
+    const { world, a, b } = pair('Ed25519', classic, classic);
     a.initiate(b, [], 'any');
     const first = world.wire.shift();
     if (!first) throw new Error('nothing sent');

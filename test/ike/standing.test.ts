@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Exchange, NotifyType, Protocol } from '../../src/ike/numbers.ts';
 import { notify, type InnerPayload, type TrafficSelector, type TsPayload } from '../../src/ike/payloads.ts';
-import { identity, isInit, mismatches, nameOf, pair, World } from './pair.ts';
+import { classic, identity, isInit, mismatches, nameOf, pair, World } from './pair.ts';
 
 describe('who the peer is', () => {
   test('a responder with another key fails the attempt, and is told', () => {
@@ -26,7 +26,7 @@ describe('who the peer is', () => {
 
   test('a responder that does not accept our key is asked once more, anonymously', () => {
     const id = identity('P-256', 3);
-    const { world, a, b, key } = pair('Ed25519', { identity: id });
+    const { world, a, b, key } = pair('Ed25519', { ...classic, identity: id }, classic);
     b.keysOf = () => [];
     const attempt = a.initiate(b, [key]);
     world.settle();
@@ -72,7 +72,7 @@ describe('who the peer is', () => {
   test.each([Exchange.CREATE_CHILD_SA, Exchange.INFORMATIONAL])(
     'THREATS A.18: exchange %i in an IKE SA that is not authenticated does nothing (CVE-2014-2338)',
     (exchange) => {
-      const { world, a, b } = pair(undefined, { keyLog: true });
+      const { world, a, b } = pair(undefined, { ...classic, keyLog: true }, classic);
       world.meddle(
         a,
         (payloads) => payloads,
@@ -126,7 +126,7 @@ describe('what a peer may ask for', () => {
 
 describe('retransmission', () => {
   test('a repeated IKE_AUTH request gets the same octets and installs nothing twice (RFC 7296 §2.1)', () => {
-    const { world, a, b, key } = pair('Ed25519');
+    const { world, a, b, key } = pair('Ed25519', classic, classic);
     a.initiate(b, [key]);
     world.step(b);
     world.step(a);
@@ -179,7 +179,7 @@ describe('children', () => {
   });
 
   test('two attempts at the same time share one negotiation', () => {
-    const { world, a, b, key } = pair('Ed25519');
+    const { world, a, b, key } = pair('Ed25519', classic, classic);
     a.initiate(b, undefined);
     a.initiate(b, [key]);
     a.input({ kind: 'keys', attempt: 1, keys: [key] });
@@ -523,7 +523,7 @@ function isTransport(payload: InnerPayload): boolean {
 }
 
 function standing() {
-  const made = pair('Ed25519');
+  const made = pair('Ed25519', classic, classic);
   made.a.initiate(made.b, [made.key]);
   made.world.settle();
   if (made.a.children.length !== 1) throw new Error('no child');

@@ -3,12 +3,12 @@ import { encodeMessage, type IkeSpi, type Message } from '../../src/ike/message.
 import { Exchange, NotifyType, Protocol, TransformType } from '../../src/ike/numbers.ts';
 import { notify, type InnerPayload, type Payload } from '../../src/ike/payloads.ts';
 import { toHex } from '../../src/wire/octets.ts';
-import { forged, identity, isInit, messageOf, mismatches, nameOf, pair, World } from './pair.ts';
+import { classic, forged, identity, isInit, messageOf, mismatches, nameOf, pair, World } from './pair.ts';
 
 /** What somebody on the way, or a peer that breaks the rules, gets out of it. */
 
 test('THREATS A.6: a second wish for a pair joins the negotiation under way, and overwrites nothing', () => {
-  const { world, a, b, key } = pair('Ed25519');
+  const { world, a, b, key } = pair('Ed25519', classic, classic);
   const first = a.initiate(b, [key]);
   const second = a.initiate(b, [key]);
   expect(world.wire).toHaveLength(1);
@@ -159,7 +159,7 @@ test.each([Exchange.CREATE_CHILD_SA, Exchange.INFORMATIONAL])(
 );
 
 test('THREATS A.18: an IKE SA that is not authenticated is not rekeyed', () => {
-  const { world, a, b } = pair(undefined, { keyLog: true });
+  const { world, a, b } = pair(undefined, { ...classic, keyLog: true }, classic);
   world.meddle(
     a,
     () => [
@@ -176,7 +176,7 @@ test('THREATS A.18: an IKE SA that is not authenticated is not rekeyed', () => {
 });
 
 test('THREATS A.20: a message that comes again is answered from memory, and does nothing a second time', () => {
-  const { world, a, b, key } = pair('Ed25519');
+  const { world, a, b, key } = pair('Ed25519', classic, classic);
   a.initiate(b, [key]);
   world.settle();
   const requests = world.sent.filter((d) => d.from.address === a.address);
@@ -196,7 +196,7 @@ test('THREATS A.20: a message that comes again is answered from memory, and does
 
 test('THREATS A.20: the message ID of before with other content, and one far ahead, are dropped', () => {
   for (const messageId of [0, 1, 3, 100, 0xffff_ffff]) {
-    const { world, a, b, key } = pair('Ed25519', { keyLog: true });
+    const { world, a, b, key } = pair('Ed25519', { ...classic, keyLog: true }, classic);
     a.initiate(b, [key]);
     world.settle();
     // Authentic, and it would delete the IKE SA if it were its turn, which is that of number 2.
@@ -215,7 +215,7 @@ test('THREATS A.20: the message ID of before with other content, and one far ahe
 
 test('THREATS A.21: fragments that come twice and in the wrong order, the first one last, are one message', () => {
   const small = { limits: { fragmentOctets: 200 } };
-  const { world, a, b, key } = pair('rsa', {}, small);
+  const { world, a, b, key } = pair('rsa', classic, small);
   a.initiate(b, [key]);
   world.step(b);
   world.step(a);
@@ -232,7 +232,7 @@ test('THREATS A.21: fragments that come twice and in the wrong order, the first 
 test('THREATS A.21: fragments of other messages, and a whole one beside them, make no message between them', () => {
   const { world, a, b, key } = pair(
     'rsa',
-    { keyLog: true },
+    { ...classic, keyLog: true },
     { limits: { fragmentOctets: 200 }, keyLog: true },
   );
   a.initiate(b, [key]);
