@@ -40,6 +40,8 @@ export interface InboundPacket {
   readonly icmpType?: number;
   readonly octets?: number;
   readonly esp?: { readonly spi: number };
+  /** ESP in UDP: the port that it comes from. */
+  readonly sourcePortOfUdp?: number;
 }
 
 /** What happens to a packet that goes out. `acquire`: dropped, and an event asks for a state. */
@@ -79,6 +81,7 @@ export class FakeKernel implements KernelPort {
       esp6: { available: true },
       suites: espSuites,
       directions: true,
+      keepalives: true,
       ...options.capabilities,
     };
   }
@@ -150,8 +153,11 @@ export class FakeKernel implements KernelPort {
     const states = [...this.#states.values()]
       .filter(({ state }) => isOurs(state.reqid))
       .map(({ state, counters }) => {
-        const { destination, spi, source, reqid, mode, esn } = state;
-        return { destination, spi, source, reqid, mode, esn, larval: false, counters };
+        const { destination, spi, source, reqid, mode, esn, encapsulation } = state;
+        return {
+          ...{ destination, spi, source, reqid, mode, esn, larval: false, counters },
+          ...(encapsulation && { encapsulation }),
+        };
       });
     const larval = [...this.#larval.values()].map(({ destination, source, spi }) => ({
       destination,
@@ -244,8 +250,15 @@ export class FakeKernel implements KernelPort {
       state = found.state;
       if (state.selector && !covers({ direction: 'in', ...state.selector }, flow)) return 'drop';
       this.#count(found, packet.octets ?? 100);
+      const { sourcePortOfUdp: port } = packet;
+      const isElsewhere =
+        port !== undefined &&
+        state.encapsulation !== undefined &&
+        (port !== state.encapsulation.sourcePort || !sameAddress(packet.source, state.source));
+      if (isElsewhere) this.moveMapping(state, packet.source, port);
     }
-    const policy = this.#decides('in', flow);
+    const mark = state?.setMark?.value;
+    const policy = this.#decides('in', mark === undefined ? flow : { ...flow, mark });
     // What came through a tunnel wants a policy that says so.
     if (!policy) return state?.mode === 'tunnel' ? 'drop' : 'accept';
     if (policy.action === 'block') return 'drop';
@@ -274,6 +287,13 @@ export class FakeKernel implements KernelPort {
         const key = stateKey(op.state);
         undo.push(() => {
           this.#states.delete(key);
+        });
+        return;
+      }
+      case 'changeState': {
+        const before = this.#changeState(op.state);
+        undo.push(() => {
+          before.of.state = before.state;
         });
         return;
       }
@@ -330,6 +350,20 @@ export class FakeKernel implements KernelPort {
       }
     }
     this.#states.set(key, held(state, this.#now));
+  }
+
+  #changeState(wanted: EspState): { readonly of: HeldState; readonly state: EspState } {
+    const of = this.#states.get(stateKey(wanted));
+    if (!of) throw new KernelError('ESRCH', 'the state is not there');
+    const { state } = of;
+    if ((state.encapsulation === undefined) !== (wanted.encapsulation === undefined)) {
+      throw new KernelError('EINVAL', 'the kernel refused the change of a state: in UDP or not (EINVAL)');
+    }
+    const { encapsulation, lifetime } = wanted;
+    const { lifetime: _lifetime, ...rest } = state;
+    of.state = { ...rest, ...(encapsulation && { encapsulation }), ...(lifetime && { lifetime }) };
+    of.dying = false;
+    return { of, state };
   }
 
   /** Answers with what it has replaced. */
@@ -398,6 +432,8 @@ export class FakeKernel implements KernelPort {
 }
 
 interface OutboundRest {
+  readonly mark: number;
+  readonly interfaceId: number;
   readonly sourcePort: number;
   readonly destinationPort: number;
   readonly icmpType: number;
@@ -405,7 +441,7 @@ interface OutboundRest {
 }
 
 interface HeldState {
-  readonly state: EspState;
+  state: EspState;
   readonly since: Instant;
   counters: StateCounters;
   /** Its soft limit has been told. */

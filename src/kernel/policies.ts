@@ -5,7 +5,9 @@ import type { Policy, PolicyId, StateId, Template } from './port.ts';
 /** Equal ids have equal keys. */
 export function policyKey(id: PolicyId): string {
   const { direction, source, destination, protocol, sourcePort, destinationPort, icmpType } = id;
-  const rest = [protocol, sourcePort, destinationPort, icmpType].map((n) => n ?? '*').join(' ');
+  const { mark, interfaceId } = id;
+  const numbers = [protocol, sourcePort, destinationPort, icmpType, mark?.value, mark?.mask, interfaceId];
+  const rest = numbers.map((n) => n ?? '*').join(' ');
   return `${direction} ${formatPrefix(source)} ${formatPrefix(destination)} ${rest}`;
 }
 
@@ -20,6 +22,7 @@ export function samePolicy(a: Policy, b: Policy): boolean {
     policyKey(a) === policyKey(b) &&
     a.priority === b.priority &&
     a.action === b.action &&
+    (a.perCpu ?? false) === (b.perCpu ?? false) &&
     sameTemplate(a.template, b.template)
   );
 }
@@ -33,6 +36,9 @@ export interface Flow {
   readonly sourcePort?: number;
   readonly destinationPort?: number;
   readonly icmpType?: number;
+  /** Absent: 0. */
+  readonly mark?: number;
+  readonly interfaceId?: number;
 }
 
 export function covers(id: PolicyId, flow: Flow): boolean {
@@ -42,7 +48,9 @@ export function covers(id: PolicyId, flow: Flow): boolean {
     (id.protocol === undefined || id.protocol === flow.protocol) &&
     (id.sourcePort === undefined || id.sourcePort === flow.sourcePort) &&
     (id.destinationPort === undefined || id.destinationPort === flow.destinationPort) &&
-    (id.icmpType === undefined || id.icmpType === flow.icmpType)
+    (id.icmpType === undefined || id.icmpType === flow.icmpType) &&
+    (id.mark === undefined || ((flow.mark ?? 0) & id.mark.mask) >>> 0 === id.mark.value) &&
+    (id.interfaceId ?? 0) === (flow.interfaceId ?? 0)
   );
 }
 

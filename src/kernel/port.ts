@@ -60,10 +60,35 @@ export interface EspState extends StateId, EspSuite {
   /** Packets; means nothing for an outbound state. */
   readonly replayWindow: number;
   /** ESP in UDP (RFC 3948). */
-  readonly encapsulation?: { readonly sourcePort: number; readonly destinationPort: number };
+  readonly encapsulation?: Encapsulation;
+  /**
+   * Outbound in UDP: after so many seconds without a packet the kernel sends a keepalive (RFC 3948 §2.3). Means
+   * nothing where {@link Capabilities.keepalives} is false.
+   */
+  readonly keepaliveSeconds?: number;
+  /** What packets are marked with that come out of it, or go out in it; the bits of the mask (XFRMA_SET_MARK). */
+  readonly setMark?: Mark;
+  /** The XFRM interface whose traffic it carries (XFRMA_IF_ID). */
+  readonly interfaceId?: number;
+  /** The processor that is to use it alone (RFC 9611); absent: any. */
+  readonly cpu?: number;
+  /** The interface whose device may do the work if it can; where it cannot, the kernel does. Not with UDP. */
+  readonly offload?: { readonly interfaceIndex: number };
   /** Which packets it may carry; transport mode: the pair of addresses. Undefined: those its policy sends. */
   readonly selector?: { readonly source: Prefix; readonly destination: Prefix };
   readonly lifetime?: Lifetime;
+}
+
+/** The ports of ESP in UDP: those of the packets as they come here, or as they leave. */
+export interface Encapsulation {
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+/** A number that packets carry inside the kernel, and which of its bits count. */
+export interface Mark {
+  readonly value: number;
+  readonly mask: number;
 }
 
 /** Limits that make the kernel report a soft, or report and enforce a hard, expiry. Absent: none. */
@@ -87,6 +112,10 @@ export interface PolicyId {
   readonly destinationPort?: number;
   /** ICMP or ICMPv6 type, in the place of ports. */
   readonly icmpType?: number;
+  /** Only packets that carry it; absent: all. */
+  readonly mark?: Mark;
+  /** Only packets of this XFRM interface; absent: those of none. */
+  readonly interfaceId?: number;
 }
 
 export interface Policy extends PolicyId {
@@ -95,6 +124,8 @@ export interface Policy extends PolicyId {
   readonly action: 'allow' | 'block';
   /** What protection packets must have; absent with `allow`: none. */
   readonly template?: Template;
+  /** Each processor asks for a state of its own (RFC 9611). */
+  readonly perCpu?: boolean;
 }
 
 export interface Template {
@@ -113,6 +144,11 @@ export type KernelOp =
   | { readonly op: 'addState'; readonly state: EspState }
   /** One that is not there counts as removed. */
   | { readonly op: 'removeState'; readonly state: StateId }
+  /**
+   * Gives a state that stands the ports and the limits of `state`; its keys, its sequence numbers and what it has
+   * counted stay. Refused where it is not there, or is in UDP and `state` is not.
+   */
+  | { readonly op: 'changeState'; readonly state: EspState }
   /** Takes the place of ours with the same selector and direction at once; refused where somebody else's has it. */
   | { readonly op: 'addPolicy'; readonly policy: Policy }
   /** One that is not there, or is somebody else's, counts as removed. */
@@ -136,6 +172,7 @@ export interface InstalledState extends StateId {
   /** A reserved SPI (or a packet's wish for a state, with SPI 0), not yet a state. */
   readonly larval: boolean;
   readonly esn: boolean;
+  readonly encapsulation?: Encapsulation;
   readonly counters: StateCounters;
 }
 
@@ -180,6 +217,8 @@ export interface Capabilities {
   readonly suites: readonly EspSuite[];
   /** States can be bound to a direction (XFRMA_SA_DIR, Linux 6.10). */
   readonly directions: boolean;
+  /** The kernel keeps the way through a NAT open by itself (XFRMA_NAT_KEEPALIVE_INTERVAL, Linux 6.11). */
+  readonly keepalives: boolean;
 }
 
 /** The kernel refused an operation; the message says what and why in words. Keys are never in it. */

@@ -80,6 +80,25 @@ export function complianceTests(makePort: () => KernelPort): ComplianceTest[] {
       samePolicies((await port.snapshot()).policies, []);
     }),
 
+    test(
+      'policies',
+      'policies that differ in their mark or interface alone stand beside each other',
+      async (port) => {
+        const several: Policy[] = [
+          protectOut,
+          { ...protectOut, mark: { value: 1, mask: 0xff } },
+          { ...protectOut, mark: { value: 2, mask: 0xff } },
+          { ...protectOut, interfaceId: 7 },
+        ];
+        await port.apply(several.map(addPolicy));
+        samePolicies((await port.snapshot()).policies, several);
+        const [first, second, ...rest] = several;
+        ok(first && second);
+        await port.apply([{ op: 'removePolicy', policy: second }]);
+        samePolicies((await port.snapshot()).policies, [first, ...rest]);
+      },
+    ),
+
     test('policies', 'a policy of ours takes the place of another, whatever its priority', async (port) => {
       await port.apply([addPolicy(protectOut)]);
       const next: Policy = { ...protectOut, priority: Priority.block, action: 'block' };
@@ -217,6 +236,63 @@ export function complianceTests(makePort: () => KernelPort): ComplianceTest[] {
         ok(sameAddress(same.source, state.source));
       }
     }),
+
+    test('esp', 'the ports of a state in UDP change in place, and its limits', async (port) => {
+      const states = [
+        { ...inbound(0x1005), encapsulation: { sourcePort: 40_000, destinationPort: 4500 } },
+        { ...outbound(0x1006), encapsulation: { sourcePort: 4500, destinationPort: 40_000 } },
+      ];
+      await port.apply(states.map(addState));
+      const moved = states.map((state): EspState => {
+        const { sourcePort, destinationPort } = state.encapsulation;
+        const port = (before: number): number => (before === 40_000 ? 50_000 : before);
+        const encapsulation = { sourcePort: port(sourcePort), destinationPort: port(destinationPort) };
+        return { ...state, encapsulation, lifetime: { softSeconds: 100, hardSeconds: 200 } };
+      });
+      await port.apply(moved.map((state) => ({ op: 'changeState', state })));
+      const found = (await port.snapshot()).states;
+      equal(found.length, 2);
+      for (const state of moved) {
+        const same = found.find((f) => stateKey(f) === stateKey(state));
+        deepEqual(same?.encapsulation, state.encapsulation);
+      }
+    }),
+
+    test('esp', 'at a refusal a state has its ports back', async (port) => {
+      const before = { ...inbound(0x1005), encapsulation: { sourcePort: 40_000, destinationPort: 4500 } };
+      await port.apply([addState(before)]);
+      const encapsulation = { sourcePort: 50_000, destinationPort: 4500 };
+      await refused(port, [
+        { op: 'changeState', state: { ...before, encapsulation } },
+        addPolicy(impossible),
+      ]);
+      deepEqual((await port.snapshot()).states[0]?.encapsulation, before.encapsulation);
+    }),
+
+    test('esp', 'what is not there, only reserved, or not in UDP gets no ports', async (port) => {
+      const spi = await port.allocateSpi(local, peer);
+      await port.apply([addState(inbound(0x1005))]);
+      const encapsulation = { sourcePort: 50_000, destinationPort: 4500 };
+      for (const missing of [spi, 0x1005, 0x1006]) {
+        await refused(port, [{ op: 'changeState', state: { ...inbound(missing), encapsulation } }]);
+      }
+      equal((await port.snapshot()).states.find((s) => s.spi === 0x1005)?.encapsulation, undefined);
+    }),
+
+    test(
+      'esp',
+      'a state with a mark for its packets, an XFRM interface, and a keepalive is taken',
+      async (port) => {
+        const udp = { encapsulation: { sourcePort: 4500, destinationPort: 40_000 }, keepaliveSeconds: 20 };
+        const states = [
+          { ...inbound(0x1007), setMark: { value: 1, mask: 0xff } },
+          { ...outbound(0x1008), interfaceId: 7 },
+          { ...outbound(0x1009), ...udp },
+        ];
+        await port.apply(states.map(addState));
+        equal((await port.snapshot()).states.length, 3);
+      },
+    ),
 
     test('esp', 'replay windows of 32, 256 and 4096 packets, with ESN and without', async (port) => {
       const states = [32, 256, 4096].flatMap((replayWindow, i) => [

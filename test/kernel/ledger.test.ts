@@ -345,6 +345,8 @@ function brief(op: KernelOp): string {
   switch (op.op) {
     case 'addState':
       return `+state ${op.state.direction} 0x${op.state.spi.toString(16)}`;
+    case 'changeState':
+      return `~state ${op.state.direction} 0x${op.state.spi.toString(16)}`;
     case 'removeState':
       return `-state 0x${op.state.spi.toString(16)}`;
     case 'addPolicy':

@@ -182,6 +182,35 @@ test('ports of ESP in UDP are in network order', () => {
   expect(encap?.length).toBe(layout.xfrm_encap_tmpl.size);
 });
 
+test('marks, an XFRM interface, a processor and a device are attributes of their own', () => {
+  const more = {
+    setMark: { value: 0x6f00_0001, mask: 0xff00_00ff },
+    interfaceId: 7,
+    cpu: 3,
+    offload: { interfaceIndex: 2 },
+  };
+  const attributes = attributesOf(state({ ...more, direction: 'in' }), true);
+  const hex = (type: number): string => toHex(attributes.get(type) ?? new Uint8Array());
+  expect([hex(Attr.SET_MARK), hex(Attr.SET_MARK_MASK)]).toEqual(['0100006f', 'ff0000ff']);
+  expect([hex(Attr.IF_ID), hex(Attr.SA_PCPU)]).toEqual(['07000000', '03000000']);
+  expect(hex(Attr.OFFLOAD_DEV)).toBe('0200000002000000'); // XFRM_OFFLOAD_INBOUND
+  expect(attributes.get(Attr.OFFLOAD_DEV)?.length).toBe(layout.xfrm_user_offload.size);
+  expect(attributesOf(state({ ...more }), false).has(Attr.SA_PCPU)).toBe(false);
+});
+
+test('in UDP an inbound state is told to be brief about NATs, an outbound one to keep them open, none has a device', () => {
+  const udp = { encapsulation: { sourcePort: 4500, destinationPort: 40_000 }, keepaliveSeconds: 20 };
+  const offload = { interfaceIndex: 2 };
+  const inward = attributesOf(state({ ...udp, offload, direction: 'in' }), true);
+  const outward = attributesOf(state({ ...udp, offload, direction: 'out' }), true);
+  expect([inward.has(Attr.MTIMER_THRESH), outward.has(Attr.MTIMER_THRESH)]).toEqual([true, false]);
+  expect([inward.has(Attr.NAT_KEEPALIVE_INTERVAL), outward.has(Attr.NAT_KEEPALIVE_INTERVAL)]).toEqual([
+    false,
+    true,
+  ]);
+  expect([inward.has(Attr.OFFLOAD_DEV), outward.has(Attr.OFFLOAD_DEV)]).toEqual([false, false]);
+});
+
 test('a direction is bound only where the kernel knows directions', () => {
   expect(attributesOf(state({}), true).get(Attr.SA_DIR)).toEqual(new Uint8Array([2]));
   expect(attributesOf(state({}), false).has(Attr.SA_DIR)).toBe(false);
@@ -265,16 +294,16 @@ test('every policy is read as it was written', () => {
   );
 });
 
-test("a policy with a mark, an interface or two templates is somebody else's and has no words of ours", () => {
+test("a policy of another type is somebody else's and has no words of ours", () => {
   const body = encoded((w) => {
     encodePolicy(w, protect);
   });
-  const mark = encoded((w) => {
-    encodeAttribute(w, Attr.MARK, (a) => {
-      a.zeros(8);
+  const type = encoded((w) => {
+    encodeAttribute(w, Attr.POLICY_TYPE, (a) => {
+      a.u8(1); // XFRM_POLICY_TYPE_SUB
     });
   });
-  const read = decoded(concatOctets(body, mark), decodePolicy);
+  const read = decoded(concatOctets(body, type), decodePolicy);
   expect(read).toMatchObject({ ok: true, value: { priority: Priority.protect, policy: undefined } });
 });
 
@@ -285,7 +314,7 @@ test('a refusal carries the errno and the words of the kernel', () => {
   expect(outcome).toEqual({ ok: true, value: { errno: 38, text: 'Requested AEAD algorithm not found' } });
 });
 
-test("policies that iproute2 has added are read as it was told, one with a mark as somebody else's", () => {
+test('policies that iproute2 has added are read as it was told, one with its mark', () => {
   const policies = recorded.policies
     .flatMap((hex) => messagesOf(fromHex(hex)))
     .filter((m) => m.type === Msg.NEWPOLICY)
@@ -315,7 +344,14 @@ test("policies that iproute2 has added are read as it was told, one with a mark 
         priority: Priority.bypass,
         action: 'allow',
       }),
-      expect.objectContaining({ priority: Priority.block, policy: undefined }),
+      of({
+        direction: 'out',
+        source: { address: address('0.0.0.0'), length: 0 },
+        destination: { address: address('198.18.2.0'), length: 24 },
+        mark: { value: 7, mask: 0xffff_ffff },
+        priority: Priority.block,
+        action: 'block',
+      }),
     ]),
   );
 });

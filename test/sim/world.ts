@@ -172,6 +172,7 @@ const capabilities: Capabilities = {
   esp6: { available: true },
   suites: espSuites,
   directions: true,
+  keepalives: true,
 };
 
 /** One machine: an agent, its kernel, and the edge between them played by the world. */

@@ -14,15 +14,18 @@ interface Refusal {
   readonly text: string | undefined;
 }
 
+/** What can be done with a state that is there for a moment only. */
+interface Scratch {
+  readonly attempt: (state: EspState) => Refusal | undefined;
+  readonly keepsAlive: (state: EspState) => boolean;
+}
+
 /**
  * Tries every suite with a scratch state between documentation addresses, under the reqid of reserved SPIs, which
  * no policy names: it can carry nothing, and should we be killed in between, the next start removes it. Asking
  * the kernel also has it load its modules, as real states would.
  */
-export function probeCapabilities(
-  directions: boolean,
-  attempt: (state: EspState) => Refusal | undefined,
-): Capabilities {
+export function probeCapabilities(directions: boolean, { attempt, keepsAlive }: Scratch): Capabilities {
   const tried = ([4, 6] as const).map((family) =>
     espSuites.map((suite) => ({ suite, refusal: attempt(scratchState(family, suite)) })),
   );
@@ -35,7 +38,18 @@ export function probeCapabilities(
       family.map((t) => t.refusal),
     ),
   );
-  return { esp4: esp4 ?? available, esp6: esp6 ?? available, suites, directions };
+  const [suite] = suites;
+  const keepalives =
+    suite !== undefined &&
+    directions &&
+    keepsAlive({
+      ...scratchState(esp4?.available === false ? 6 : 4, suite),
+      direction: 'out',
+      replayWindow: 0,
+      encapsulation: { sourcePort: 4500, destinationPort: 4500 },
+      keepaliveSeconds: 20,
+    });
+  return { esp4: esp4 ?? available, esp6: esp6 ?? available, suites, directions, keepalives };
 }
 
 function availability(family: 4 | 6, refusals: readonly (Refusal | undefined)[]): Availability {

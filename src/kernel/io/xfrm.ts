@@ -85,7 +85,7 @@ class XfrmKernel implements KernelPort {
       .map((m) => read(m, decodePolicy))
       .flatMap(({ policy, priority }) => (policy && isOurs(priority) ? [policy] : []));
     return {
-      states: states.map(({ direction: _direction, ...state }) => state),
+      states: states.map(({ direction: _direction, keepalives: _keepalives, ...state }) => state),
       policies,
     };
   }
@@ -104,7 +104,10 @@ class XfrmKernel implements KernelPort {
   }
 
   async capabilities(): Promise<Capabilities> {
-    this.#capabilities ??= probeCapabilities(this.#directions, (state) => this.#try(state));
+    this.#capabilities ??= probeCapabilities(this.#directions, {
+      attempt: (state) => this.#try(state),
+      keepsAlive: (state) => this.#keepsAlive(state),
+    });
     return this.#capabilities;
   }
 
@@ -123,6 +126,13 @@ class XfrmKernel implements KernelPort {
           this.#removeState(op.state);
         });
         return;
+      case 'changeState': {
+        const before = this.#changeState(op.state);
+        undo.push(() => {
+          this.#newState(Msg.UPDSA, before);
+        });
+        return;
+      }
       case 'removeState':
         this.#removeState(op.state);
         return;
@@ -153,6 +163,17 @@ class XfrmKernel implements KernelPort {
     // The reserved SPI has lapsed in between.
     if (before && !reply.ok && reply.code === 'ESRCH') reply = this.#newState(Msg.NEWSA, state);
     if (!reply.ok) throw refusal(reply, stateName(state));
+  }
+
+  /** Answers with what changes it back, its limits aside. */
+  #changeState(state: EspState): EspState {
+    const before = this.#state(state);
+    if (!before || before.larval) throw new KernelError('ESRCH', `${stateName(state)} is not there`);
+    // XFRM_MSG_UPDSA wants a whole state, of which it takes the ports and limits alone.
+    const reply = this.#newState(Msg.UPDSA, state);
+    if (!reply.ok) throw refusal(reply, `the change of ${stateName(state)}`);
+    const { encapsulation } = before;
+    return encapsulation ? { ...state, encapsulation } : state;
   }
 
   #newState(type: number, state: EspState): Reply {
@@ -232,6 +253,14 @@ class XfrmKernel implements KernelPort {
       return undefined;
     }
     return reply;
+  }
+
+  /** Whether a kernel that takes the scratch state also keeps what it has said about keepalives. */
+  #keepsAlive(state: EspState): boolean {
+    if (!this.#newState(Msg.NEWSA, state).ok) return false;
+    const keepalives = this.#state(state)?.keepalives === true;
+    this.#removeState(state);
+    return keepalives;
   }
 }
 

@@ -92,6 +92,13 @@ export function encodeAttribute(w: Writer, type: number, content: (w: Writer) =>
   w.zeros(padding(w.length - start));
 }
 
+/** An attribute that is a number of 32 bits in the host's order. */
+export function encodeU32(w: Writer, type: number, value: number): void {
+  encodeAttribute(w, type, (a) => {
+    a.u32le(value);
+  });
+}
+
 /** All that is left, as attributes by type; of one that is repeated the last counts, as in the kernel. */
 export function decodeAttributes(r: Reader): Map<number, Uint8Array> {
   const attributes = new Map<number, Uint8Array>();

@@ -2,8 +2,16 @@ import type { Reader } from '../../wire/reader.ts';
 import { Reader as OctetReader } from '../../wire/reader.ts';
 import type { Writer } from '../../wire/writer.ts';
 import type { Mode, Policy, PolicyId, Template } from '../port.ts';
-import { decodeAttributes, encodeAttribute } from './netlink.ts';
-import { AF_INET, AF_INET6, Attr, IPPROTO_ESP, IPPROTO_ICMP, IPPROTO_ICMPV6 } from './numbers.ts';
+import { decodeAttributes, encodeAttribute, encodeU32 } from './netlink.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  Attr,
+  IPPROTO_ESP,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  POLICY_CPU_ACQUIRE,
+} from './numbers.ts';
 import {
   decodeAddress,
   decodeSelector,
@@ -24,9 +32,10 @@ export function encodePolicy(w: Writer, policy: Policy): void {
   w.u32le(0); // index: the kernel gives one
   w.u8(directions.indexOf(policy.direction));
   w.u8(policy.action === 'allow' ? 0 : 1);
-  w.u8(0); // flags
+  w.u8(policy.perCpu === true ? POLICY_CPU_ACQUIRE : 0);
   w.u8(0); // share: any
   w.zeros(4);
+  encodeWhose(w, policy);
   const { template } = policy;
   if (!template) return;
   encodeAttribute(w, Attr.TMPL, (a) => {
@@ -56,13 +65,25 @@ export function encodePolicyId(w: Writer, id: PolicyId, index = 0): void {
   w.u32le(index);
   w.u8(directions.indexOf(id.direction));
   w.zeros(3);
+  encodeWhose(w, id);
+}
+
+/** The mark and the interface belong to what a policy is named by. */
+function encodeWhose(w: Writer, { mark, interfaceId }: PolicyId): void {
+  if (mark) {
+    encodeAttribute(w, Attr.MARK, (a) => {
+      a.u32le(mark.value);
+      a.u32le(mark.mask);
+    });
+  }
+  if (interfaceId !== undefined) encodeU32(w, Attr.IF_ID, interfaceId);
 }
 
 /** What the kernel says of a policy, whoever's it is. */
 export interface PolicyReport {
   readonly index: number;
   readonly priority: number;
-  /** Undefined where our words do not do: a socket's policy, a mark, an interface, several templates, AH or IPComp. */
+  /** Undefined where our words do not do: a socket's policy, a device, several templates, AH or IPComp. */
   readonly policy: Policy | undefined;
 }
 
@@ -78,6 +99,7 @@ export interface PolicyInfo {
   readonly index: number;
   readonly direction: number;
   readonly action: number;
+  readonly flags: number;
 }
 
 export function decodePolicyInfo(r: Reader): PolicyInfo {
@@ -88,8 +110,9 @@ export function decodePolicyInfo(r: Reader): PolicyInfo {
   const index = r.u32le();
   const direction = r.u8();
   const action = r.u8();
-  r.skip(6);
-  return { selector, priority, index, direction, action };
+  const flags = r.u8();
+  r.skip(5);
+  return { selector, priority, index, direction, action, flags };
 }
 
 export function reported(info: PolicyInfo, attributes: ReadonlyMap<number, Uint8Array>): PolicyReport {
@@ -101,15 +124,31 @@ function policyOf(info: PolicyInfo, attributes: ReadonlyMap<number, Uint8Array>)
   const { selector } = info;
   const direction = directions[info.direction];
   if (!selector || selector.ifindex !== 0 || direction === undefined || info.action > 1) return undefined;
-  if (attributes.has(Attr.MARK) || attributes.has(Attr.IF_ID)) return undefined;
   if ((attributes.get(Attr.POLICY_TYPE)?.[0] ?? 0) !== 0) return undefined;
   const id = policyIdOf(selector, direction);
   if (!id) return undefined;
-  const action = info.action === 0 ? 'allow' : 'block';
+  const policy = {
+    ...id,
+    ...whoseIn(attributes),
+    priority: info.priority,
+    action: info.action === 0 ? 'allow' : 'block',
+    ...((info.flags & POLICY_CPU_ACQUIRE) !== 0 && { perCpu: true }),
+  } as const;
   const templates = attributes.get(Attr.TMPL);
-  if (!templates || templates.length === 0) return { ...id, priority: info.priority, action };
+  if (!templates || templates.length === 0) return policy;
   const template = decodeTemplate(new OctetReader(templates));
-  return template && { ...id, priority: info.priority, action, template };
+  return template && { ...policy, template };
+}
+
+function whoseIn(attributes: ReadonlyMap<number, Uint8Array>): Pick<PolicyId, 'mark' | 'interfaceId'> {
+  const number = (type: number, at: number): number => {
+    const octets = attributes.get(type);
+    if (!octets || octets.length < at + 4) return 0;
+    return new DataView(octets.buffer, octets.byteOffset).getUint32(at, true);
+  };
+  const mark = { value: number(Attr.MARK, 0), mask: number(Attr.MARK, 4) };
+  const interfaceId = number(Attr.IF_ID, 0);
+  return { ...(mark.mask !== 0 && { mark }), ...(interfaceId !== 0 && { interfaceId }) };
 }
 
 function decodeTemplate(r: Reader): Template | undefined {

@@ -4,14 +4,15 @@ import type { Reader } from '../../wire/reader.ts';
 import type { Writer } from '../../wire/writer.ts';
 import { fromLatin1 } from '../../wire/octets.ts';
 import { kernelAlgorithms, suiteName } from '../algorithms.ts';
-import type { EspState, InstalledState, Mode, StateCounters, StateId } from '../port.ts';
-import { decodeAttributes, encodeAttribute } from './netlink.ts';
+import type { Encapsulation, EspState, InstalledState, Mode, StateCounters, StateId } from '../port.ts';
+import { decodeAttributes, encodeAttribute, encodeU32 } from './netlink.ts';
 import {
   AF_INET,
   AF_INET6,
   Attr,
   ENCAP_ESPINUDP,
   IPPROTO_ESP,
+  Offload,
   STATE_AF_UNSPEC,
   STATE_ESN,
 } from './numbers.ts';
@@ -28,7 +29,8 @@ import {
 
 /**
  * Body of XFRM_MSG_NEWSA and XFRM_MSG_UPDSA. `directions`: whether this kernel binds states to a direction; an
- * outbound state then has no replay window, which older kernels want even there where it counts ESN.
+ * outbound state then has no replay window, which older kernels want even there where it counts ESN. Attributes that
+ * a kernel does not know it skips.
  * Throws RangeError for a suite or key length that {@link kernelAlgorithms} does not know.
  */
 export function encodeState(w: Writer, state: EspState, directions: boolean): void {
@@ -57,18 +59,43 @@ export function encodeState(w: Writer, state: EspState, directions: boolean): vo
       a.zeros(words * 4);
     });
   }
-  const { encapsulation } = state;
-  if (encapsulation) {
-    encodeAttribute(w, Attr.ENCAP, (a) => {
-      a.u16le(ENCAP_ESPINUDP);
-      a.u16(encapsulation.sourcePort);
-      a.u16(encapsulation.destinationPort);
-      a.zeros(2);
-      encodeAddress(a, undefined);
+  encodeEncapsulation(w, state);
+  const { setMark, interfaceId, cpu, offload } = state;
+  if (setMark) {
+    encodeU32(w, Attr.SET_MARK, setMark.value);
+    encodeU32(w, Attr.SET_MARK_MASK, setMark.mask);
+  }
+  if (interfaceId !== undefined) encodeU32(w, Attr.IF_ID, interfaceId);
+  if (directions && cpu !== undefined) encodeU32(w, Attr.SA_PCPU, cpu);
+  if (offload && !state.encapsulation) {
+    const inbound = state.direction === 'in' ? Offload.INBOUND : 0;
+    encodeAttribute(w, Attr.OFFLOAD_DEV, (a) => {
+      a.u32le(offload.interfaceIndex);
+      a.u8(inbound | (state.destination.family === 6 ? Offload.IPV6 : 0));
+      a.zeros(3);
     });
   }
   if (directions) encodeDirection(w, state.direction);
 }
+
+function encodeEncapsulation(w: Writer, state: EspState): void {
+  const { encapsulation, direction, keepaliveSeconds } = state;
+  if (!encapsulation) return;
+  encodeAttribute(w, Attr.ENCAP, (a) => {
+    a.u16le(ENCAP_ESPINUDP);
+    a.u16(encapsulation.sourcePort);
+    a.u16(encapsulation.destinationPort);
+    a.zeros(2);
+    // The original address, for correcting checksums: Linux does not look at those of what came in UDP.
+    encodeAddress(a, undefined);
+  });
+  // Otherwise each packet from elsewhere is told until the ports are changed.
+  if (direction === 'in') encodeU32(w, Attr.MTIMER_THRESH, MAPPING_TOLD_SECONDS);
+  else if (keepaliveSeconds !== undefined) encodeU32(w, Attr.NAT_KEEPALIVE_INTERVAL, keepaliveSeconds);
+}
+
+/** The same port from which packets come is told once in so many seconds. */
+const MAPPING_TOLD_SECONDS = 1;
 
 /** Body of XFRM_MSG_ALLOCSPI: an inbound SPI between `min` and `max`, both included. */
 export function encodeAllocateSpi(
@@ -128,6 +155,8 @@ export function encodeEspOnly(w: Writer): void {
 export interface StateReport extends InstalledState {
   /** Undefined where the kernel does not bind states to a direction. */
   readonly direction: 'in' | 'out' | undefined;
+  /** It keeps the way through a NAT open. */
+  readonly keepalives: boolean;
 }
 
 /** Undefined for a state that is not ESP in transport or tunnel mode. */
@@ -136,6 +165,7 @@ export function decodeState(r: Reader): StateReport | undefined {
   const attributes = decodeAttributes(r);
   if (!info) return undefined;
   const direction = attributes.get(Attr.SA_DIR)?.[0];
+  const encapsulation = encapsulationIn(attributes.get(Attr.ENCAP));
   const lastUsed = attributes.get(Attr.LASTUSED);
   const seconds = lastUsed?.length === 8 ? Number(view(lastUsed).getBigUint64(0, true)) : 0;
   const keyed = [Attr.ALG_AEAD, Attr.ALG_CRYPT, Attr.ALG_AUTH, Attr.ALG_AUTH_TRUNC];
@@ -147,9 +177,19 @@ export function decodeState(r: Reader): StateReport | undefined {
     // The kernel does not say that a state is larval; one that has no algorithm yet is.
     larval: !keyed.some((type) => attributes.has(type)),
     esn: (info.flags & STATE_ESN) !== 0,
+    ...(encapsulation && { encapsulation }),
+    keepalives: attributes.has(Attr.NAT_KEEPALIVE_INTERVAL),
     counters: seconds > 0 ? { ...info.counters, lastUsed: seconds } : info.counters,
     direction: direction === 1 ? 'in' : direction === 2 ? 'out' : undefined,
   };
+}
+
+/** Struct xfrm_encap_tmpl. */
+function encapsulationIn(octets: Uint8Array | undefined): Encapsulation | undefined {
+  if (!octets || octets.length < 6) return undefined;
+  const at = view(octets);
+  if (at.getUint16(0, true) !== ENCAP_ESPINUDP) return undefined;
+  return { sourcePort: at.getUint16(2), destinationPort: at.getUint16(4) };
 }
 
 /** Struct xfrm_usersa_info, as far as it concerns us; undefined as for {@link decodeState}. */

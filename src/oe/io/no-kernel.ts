@@ -19,7 +19,8 @@ export function noKernel(why: string): KernelPort {
     query: (states) => Promise.resolve(states.map(() => undefined)),
     snapshot: () => Promise.resolve({ states: [], policies: [] }),
     events: () => () => undefined,
-    capabilities: () => Promise.resolve({ esp4: missing, esp6: missing, suites: [], directions: false }),
+    capabilities: () =>
+      Promise.resolve({ esp4: missing, esp6: missing, suites: [], directions: false, keepalives: false }),
     close: () => undefined,
   };
 }
