@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import { Ede, edeName, Rcode, Type } from '../../src/dns/types.ts';
+import { decodeMessage, encodeMessage } from '../../src/dns/message.ts';
+import { Ede, edeName, EdnsOption, Rcode, Type } from '../../src/dns/types.ts';
 import { Forwarding } from './forwarding.ts';
 import { before, exampleWorld } from './scenes.ts';
-import { signingDate, type SignedWorld } from './zone.ts';
+import { signingDate, withCaseOf, type SignedWorld } from './zone.ts';
 
 /** What is wrong; what is asked; the code of RFC 8914 §4 or later; the zone, and the record that is to blame. */
 const rows: [string, (world: SignedWorld) => unknown, string, number, number, RegExp, RegExp][] = [
@@ -100,4 +101,25 @@ test('resolvers that are silent are NO_REACHABLE_AUTHORITY, and the text names t
   expect(rcode).toBe(Rcode.SERVFAIL);
   expect([Ede.NO_REACHABLE_AUTHORITY, Ede.NETWORK_ERROR]).toContain(ede?.code);
   expect(ede?.text).toMatch(/www\.example\.org A/);
+});
+
+test.each([
+  [15, 'Blocked'],
+  [16, 'Censored'],
+  [17, 'Filtered'],
+])('an upstream that refuses with %i, %s, is named with it, under a code of ours', (code, text) => {
+  const world = exampleWorld();
+  const data = Uint8Array.from([0, code, ...new TextEncoder().encode(`${text}\x1b[0m`)]);
+  const refusing = (octets: Uint8Array): Uint8Array | undefined => {
+    const reply = decodeMessage(world.answer(octets));
+    if (!reply.ok) throw reply.error;
+    const { questions } = reply.value;
+    if (questions[0]?.type !== Type.A) return world.answer(octets);
+    const edns = { version: 0, udpSize: 1232, dnssecOk: true, options: [{ code: EdnsOption.EDE, data }] };
+    const refusal = { ...reply.value, rcode: Rcode.REFUSED, answer: [], authority: [], edns };
+    return withCaseOf(octets, encodeMessage(refusal));
+  };
+  const { ede, rcode } = new Forwarding(world.anchors(), refusing).ask('www.example.org');
+  expect([rcode, ede?.code]).toEqual([Rcode.SERVFAIL, Ede.NETWORK_ERROR]);
+  expect(ede?.text).toContain(`answers REFUSED (EDE ${code}: ${text}?[0m)`);
 });

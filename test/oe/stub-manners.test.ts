@@ -53,6 +53,20 @@ test('a failure names the zone and the record (RFC 8914)', () => {
   expect(text).toMatch(/\bA\b/);
 });
 
+test.each([
+  ['block', Rcode.NXDOMAIN, plainName],
+  ['private', Rcode.SERVFAIL, 'Nothing can be encrypted here'],
+] as const)(
+  'what a rule of %s keeps from the client is rcode %i with EDE 15 and the reason (RFC 8914 §4.16)',
+  (group, rcode, why) => {
+    const answer = withRules([[plainName, group]]).ask(plainName);
+    expect(answer).toMatchObject({ rcode, answer: [] });
+    const [option] = answer.edns?.options ?? [];
+    expect([option?.code, option?.data[0], option?.data[1]]).toEqual([EdnsOption.EDE, 0, Ede.BLOCKED]);
+    expect(new TextDecoder().decode(option?.data.subarray(2))).toContain(why);
+  },
+);
+
 test('of an HTTPS answer with a hint that a rule blocks a client gets the rest, and one that checks signatures SERVFAIL', () => {
   const host = 'www.example.org';
   // 1 . ipv4hint=198.18.2.10,198.18.2.66
