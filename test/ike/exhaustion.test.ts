@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import {
+  classic,
   identity,
   isInit,
   messageOf,
@@ -85,10 +86,11 @@ test('THREATS A.21: strangers that begin fragmented messages and never end them 
   const server = world.node('server', '198.18.0.2', { identity: id, limits: { fragmentOctets: 300 } });
   const b = world.node('b', '198.18.0.3', { limits: { reassemblies: 2 } });
   // Of everything in fragments that comes to b from these, only the first arrives.
-  const isFirstOnly = (d: Flying): boolean => d.from.address !== server.address && isLaterFragment(d);
+  const isFirstOnly = (d: Flying): boolean =>
+    d.from.address !== server.address && d.from.address !== b.address && isLaterFragment(d);
   world.network = (d) => (isFirstOnly(d) ? [] : [0]);
   const strangers = [5, 6, 7].map((i) =>
-    world.node(`s${i}`, `198.18.0.${i}`, { limits: { fragmentOctets: 150 } }),
+    world.node(`s${i}`, `198.18.0.${i}`, { ...classic, limits: { fragmentOctets: 150 } }),
   );
   for (const s of strangers) s.initiate(b, [], 'any');
   world.settle();
