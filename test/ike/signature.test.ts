@@ -1,6 +1,15 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { ed448 } from '@noble/curves/ed448.js';
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import {
+  constants,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  privateEncrypt,
+  sign,
+  type KeyObject,
+} from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { PublicKey } from '../../src/net/public-key.ts';
 import { concatOctets, fromHex, toHex, toUtf8 } from '../../src/wire/octets.ts';
@@ -171,6 +180,245 @@ test('the list of hashes survives the wire, unknown numbers too', () => {
   expect(toHex(encodeHashes([2, 3, 4, 5]))).toBe('0002000300040005');
   expect(decodeHashes(fromHex('0002ffff'))).toEqual([2, 0xffff]);
   expect(decodeHashes(fromHex('000203'))).toBeUndefined();
+});
+
+// RFC 4754 §8, of the message "abc".
+test.each([
+  [
+    'P-256',
+    9,
+    '2442A5CC0ECD015FA3CA31DC8E2BBC70BF42D60CBCA20085E0822CB04235E970' +
+      '6FC98BD7E50211A4A27102FA3549DF79EBCB4BF246B80945CDDFE7D509BBFD7D',
+    'CB28E0999B9C7715FD0A80D8E47A77079716CBBF917DD72E97566EA1C066957C' +
+      '86FA3BB4E26CAD5BF90B7F81899256CE7594BB1EA0C89212748BFF3B3D5B0315',
+  ],
+  [
+    'P-384',
+    10,
+    '96281BF8DD5E0525CA049C048D345D3082968D10FEDF5C5ACA0C64E6465A97EA5CE10C9DFEC21797415710721F437922' +
+      '447688BA94708EB6E2E4D59F6AB6D7EDFF9301D249FE49C33096655F5D502FAD3D383B91C5E7EDAA2B714CC99D5743CA',
+    'FB017B914E29149432D8BAC29A514640B46F53DDAB2C69948084E2930F1C8F7E08E07C9C63F2D21A07DCB56A6AF56EB3' +
+      'B263A1305E057F984D38726A1B46874109F417BCA112674C528262A40A629AF1CBB9F516CE0FA7D2FF630863A00E8B9F',
+  ],
+  [
+    'P-521',
+    11,
+    '0151518F1AF0F563517EDD5485190DF95A4BF57B5CBA4CF2A9A3F6474725A35F7AFE0A6DDEB8BEDBCD6A197E592D40188901CECD650699C9B5E456AEA5ADD19052A8' +
+      '006F3B142EA1BFFF7E2837AD44C9E4FF6D2D34C73184BBAD90026DD5E6E85317D9DF45CAD7803C6C20035B2F3FF63AFF4E1BA64D1C077577DA3F4286C58F0AEAE643',
+    '0154FD3836AF92D0DCA57DD5341D3053988534FDE8318FC6AAAAB68E2E6F4339B19F2F281A7E0B22C269D93CF8794A9278880ED7DBB8D9362CAEACEE544320552251' +
+      '017705A7030290D1CEB605A9A1BB03FF9CDD521E87A696EC926C8C10C8362DF4975367101F67D1CF9BCCBF2F3D239534FA509E70AAC851AE01AAC68D62F866472660',
+  ],
+] as const)(
+  'the signature of RFC 4754 §8 with %s verifies as method %i, and as no other',
+  (curve, method, point, rs) => {
+    const imported = importPublicKey(ecKey(curve, fromHex(point)));
+    if (!imported.ok) throw new Error(imported.why);
+    const verdicts = [9, 10, 11].map(
+      (m) => verifyAuth(imported.key, { method: m, data: fromHex(rs) }, toUtf8('abc')).ok,
+    );
+    expect(verdicts).toEqual([9, 10, 11].map((m) => m === method));
+  },
+);
+
+test('Ed25519 and Ed448 verify as RFC 8032 §7.1 and §7.4 have them, under the identifiers of RFC 8420', () => {
+  const vectors = [
+    [
+      'Ed25519',
+      '3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c',
+      '92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00',
+      '72',
+      '300506032b6570',
+    ],
+    [
+      'Ed448',
+      '43ba28f430cdff456ae531545f7ecd0ac834a55d9358c0372bfa0c6c6798c0866aea01eb00742802b8438ea4cb82169c235160627b4c3a9480',
+      '26b8f91727bd62897af15e41eb43c377efb9c610d48f2335cb0bd0087810f4352541b143c4b981b7e18f62de8ccdf633fc1bf037ab7cd779805e0dbcc0aae1cbcee1afb2e027df36bc04dcecbf154336c19f0af7e0a6472905e799f1953d2a0ff3348ab21aa4adafd1d234441cf807c03a00',
+      '03',
+      '300506032b6571',
+    ],
+  ] as const;
+  for (const [curve, point, signature, message, identifier] of vectors) {
+    const imported = importPublicKey(edKey(curve, fromHex(point)));
+    if (!imported.ok) throw new Error(imported.why);
+    const auth = digital(fromHex(identifier), fromHex(signature));
+    expect(verifyAuth(imported.key, auth, fromHex(message))).toEqual({
+      ok: true,
+      scheme: curve,
+      weak: false,
+    });
+  }
+});
+
+test('RSASSA-PSS verifies with any salt that its identifier tells, and with no other', () => {
+  for (const saltLength of [0, 20, 32, 64, 190]) {
+    const options = { key: rsa, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength };
+    const signature = new Uint8Array(sign('sha256', signed, options));
+    const auth = (salt: number): AuthValue =>
+      digital(encodeAlgorithm({ kind: 'pss', hash: 2, saltOctets: salt }), signature);
+    expect(verifyAuth(keyOf(rsa), auth(saltLength), signed)).toMatchObject({ ok: true });
+    expect(verifyAuth(keyOf(rsa), auth(saltLength + 1), signed)).toMatchObject({ ok: false });
+    expect(verifyAuth(keyOf(rsa), auth(127), signed)).toMatchObject({ ok: false });
+  }
+});
+
+describe('THREATS A.14: what signs with less than it could', () => {
+  test('SHA-1 of a peer that announces hashes itself does not count', () => {
+    const auth = signAuth(rsa, { hashes: undefined }, signed);
+    if (!auth) throw new Error('not signed');
+    expect(verifyAuth(keyOf(rsa), auth, signed, { announces: false })).toMatchObject({
+      ok: true,
+      weak: true,
+    });
+    expect(verifyAuth(keyOf(rsa), auth, signed, { announces: true })).toMatchObject({ ok: false });
+    const better = { method: 1, data: new Uint8Array(sign('sha256', signed, rsa)) };
+    expect(verifyAuth(keyOf(rsa), better, signed, { announces: true })).toMatchObject({ ok: true });
+  });
+
+  test('what a peer does not announce is never signed with', () => {
+    for (const hashes of [[2], [3], [4], [2, 4]]) {
+      for (const key of [rsa, p256, p384, p521]) {
+        const auth = signAuth(key, { hashes }, signed);
+        const algorithm = auth && decodeAlgorithm(auth.data.subarray(1, 1 + (auth.data[0] ?? 0)));
+        expect(algorithm && algorithm.kind !== 'eddsa' && hashes.includes(algorithm.hash)).toBe(true);
+      }
+    }
+  });
+});
+
+describe('a forged signature does not verify', () => {
+  const digestInfo = fromHex('3031300d060960864801650304020105000420');
+  const hash = new Uint8Array(createHash('sha256').update(signed).digest());
+  const filled = (count: number): Uint8Array => new Uint8Array(count).fill(0xff);
+  const block = (...parts: Uint8Array[]): Uint8Array => {
+    const rest = concatOctets(...parts);
+    return concatOctets(fromHex('0001'), filled(256 - 3 - rest.length), fromHex('00'), rest);
+  };
+  /** Made with the private key: what would come through if anything but the one right padding did. */
+  const raw = (octets: Uint8Array): Uint8Array =>
+    new Uint8Array(privateEncrypt({ key: rsa, padding: constants.RSA_NO_PADDING }, octets));
+  const pkcs1 = fromHex('300d06092a864886f70d01010b0500');
+
+  test.each<[string, Uint8Array, boolean]>([
+    ['the right one', block(digestInfo, hash), true],
+    [
+      'a hash cut short (CVE-2026-50721)',
+      block(fromHex('3012300d0609608648016503040201050004 01'.replace(' ', '')), hash.subarray(0, 1)),
+      false,
+    ],
+    ['no hash', block(fromHex('3011300d06096086480165030402010500'), fromHex('0400')), false],
+    ['a hash alone', block(hash), false],
+    [
+      'rubbish after the hash, which is how a cube root passes with e = 3 (CVE-2026-50722)',
+      concatOctets(fromHex('0001'), filled(8), fromHex('00'), digestInfo, hash, new Uint8Array(194)),
+      false,
+    ],
+    [
+      'little padding',
+      concatOctets(fromHex('0001'), filled(7), fromHex('00'), block(digestInfo, hash).subarray(10)),
+      false,
+    ],
+    [
+      'rubbish in the parameters of the hash',
+      block(
+        fromHex('304330'),
+        fromHex('1f0609608648016503040201041201020304050607080910111213141516171800'.slice(0, 64)),
+        fromHex('0420'),
+        hash,
+      ),
+      false,
+    ],
+    ['padding of another octet', block(digestInfo, hash).fill(0xfe, 2, 100), false],
+    ['block type 2', block(digestInfo, hash).with(1, 2), false],
+    [
+      'SHA-1 under the name of SHA-256',
+      block(fromHex('3021300906052b0e03021a05000414'), hash.subarray(0, 20)),
+      false,
+    ],
+  ])('PKCS#1 v1.5: %s', (_, octets, ok) => {
+    const signature = raw(octets);
+    for (const auth of [digital(pkcs1, signature), { method: 1, data: signature }]) {
+      expect(verifyAuth(keyOf(rsa), auth, signed).ok).toBe(ok);
+    }
+  });
+
+  test('RSA: 0, 1, the modulus less 1, and lengths that are not those of the modulus', () => {
+    const { modulus } = publicOf(rsa) as Extract<PublicKey, { kind: 'rsa' }>;
+    const one = new Uint8Array(256).with(255, 1);
+    const values = [
+      new Uint8Array(256),
+      one,
+      modulus,
+      modulus.with(255, (modulus[255] ?? 0) ^ 1),
+      new Uint8Array(0),
+      one.subarray(1),
+      new Uint8Array(257),
+    ];
+    for (const value of values) {
+      for (const identifier of [pkcs1, encodeAlgorithm({ kind: 'pss', hash: 4, saltOctets: 64 })]) {
+        expect(verifyAuth(keyOf(rsa), digital(identifier, value), signed)).toMatchObject({ ok: false });
+      }
+      expect(verifyAuth(keyOf(rsa), { method: 1, data: value }, signed)).toMatchObject({ ok: false });
+    }
+  });
+
+  test('ECDSA: no octets, r and s of 0, one of them, the order, more than the field, other forms', () => {
+    const ecdsa = fromHex('300a06082a8648ce3d040302');
+    const order = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551';
+    const good = new Uint8Array(sign('sha256', signed, { key: p256, dsaEncoding: 'der' }));
+    const fixed = new Uint8Array(sign('sha256', signed, { key: p256, dsaEncoding: 'ieee-p1363' }));
+    const der = [
+      '',
+      '3000',
+      '3006020100020100',
+      '3006020101020100',
+      '3006020100020101',
+      '3006020101020101',
+      `302702 2100${order}020101`.replace(' ', ''),
+      '300602017f0201ff',
+    ];
+    for (const text of der) {
+      expect(verifyAuth(keyOf(p256), digital(ecdsa, fromHex(text)), signed)).toMatchObject({ ok: false });
+    }
+    const rs = [
+      '',
+      '00'.repeat(64),
+      `${'00'.repeat(31)}01${'00'.repeat(32)}`,
+      `${'00'.repeat(63)}01`,
+      `${'00'.repeat(31)}01`.repeat(2),
+      order.repeat(2),
+      'ff'.repeat(64),
+    ];
+    for (const text of rs) {
+      expect(verifyAuth(keyOf(p256), { method: 9, data: fromHex(text) }, signed)).toMatchObject({
+        ok: false,
+      });
+    }
+    // Each form under the method that has the other (RFC 4754 §7, RFC 7427 §3).
+    expect(verifyAuth(keyOf(p256), digital(ecdsa, good), signed)).toMatchObject({ ok: true });
+    expect(verifyAuth(keyOf(p256), digital(ecdsa, fixed), signed)).toMatchObject({ ok: false });
+    expect(verifyAuth(keyOf(p256), { method: 9, data: fixed }, signed)).toMatchObject({ ok: true });
+    expect(verifyAuth(keyOf(p256), { method: 9, data: good }, signed)).toMatchObject({ ok: false });
+    expect(
+      verifyAuth(keyOf(p256), { method: 9, data: concatOctets(fixed, fromHex('00')) }, signed),
+    ).toMatchObject({ ok: false });
+  });
+
+  test('EdDSA: zeros, an s that is not reduced (RFC 8032 §5.1.7), a name of the other curve', () => {
+    const identifier = fromHex('300506032b6570');
+    const good = new Uint8Array(sign(null, signed, edwards25519));
+    const order = 2n ** 252n + 27742317777372353535851937790883648493n;
+    const s = BigInt(`0x${toHex(good.subarray(32).toReversed())}`) + order;
+    const large = concatOctets(good.subarray(0, 32), fromHex(s.toString(16).padStart(64, '0')).toReversed());
+    for (const signature of [new Uint8Array(64), large, good.subarray(0, 63)]) {
+      expect(verifyAuth(keyOf(edwards25519), digital(identifier, signature), signed)).toMatchObject({
+        ok: false,
+      });
+    }
+    expect(verifyAuth(keyOf(edwards25519), digital(fromHex('300506032b6571'), good), signed)).toMatchObject({
+      ok: false,
+    });
+    expect(verifyAuth(keyOf(edwards25519), digital(identifier, good), signed)).toMatchObject({ ok: true });
+  });
 });
 
 describe('a public key is refused', () => {

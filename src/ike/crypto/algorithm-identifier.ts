@@ -1,7 +1,7 @@
 import { sameOctets } from '../../wire/octets.ts';
 import { decoded, type Reader } from '../../wire/reader.ts';
 import { HashAlgorithm } from '../numbers.ts';
-import { Der, der, readDer, readDerUnsigned } from '../../wire/der.ts';
+import { Der, der, derUnsigned, readDer, readDerUnsigned } from '../../wire/der.ts';
 
 /** What an AlgorithmIdentifier of RFC 7427 says; `hash` is SHA2_256, SHA2_384 or SHA2_512 of `HashAlgorithm`. */
 export type SignatureAlgorithm =
@@ -84,7 +84,7 @@ function pssParameters(hash: number, saltOctets: number): Uint8Array {
     Der.SEQUENCE,
     der(tagged.hash, hashIdentifier),
     der(tagged.mask, der(Der.SEQUENCE, mgf1Oid, hashIdentifier)),
-    der(tagged.saltLength, der(Der.INTEGER, Uint8Array.of(saltOctets))),
+    ...(saltOctets === DEFAULT_SALT ? [] : [der(tagged.saltLength, derUnsigned(Uint8Array.of(saltOctets)))]),
   );
 }
 
@@ -126,14 +126,16 @@ function readPss(algorithm: Reader): SignatureAlgorithm | undefined {
   mask.done();
   const isMgf1 = sameOctets(readOid(mgf), mgf1Oid);
   const maskHash = readHash(mgf);
-  const salt = readDer(parameters, tagged.saltLength);
-  const saltOctets = readSmall(salt);
+  const hasSalt = parameters.remaining > 0 && parameters.at(parameters.offset).u8() === tagged.saltLength;
+  const saltOctets = hasSalt ? readSmall(readDer(parameters, tagged.saltLength)) : DEFAULT_SALT;
   const trailer = parameters.remaining > 0 ? readSmall(readDer(parameters, tagged.trailer)) : DEFAULT_TRAILER;
   parameters.done();
   if (hash === undefined || !isMgf1 || maskHash !== hash || trailer !== DEFAULT_TRAILER) return undefined;
   return { kind: 'pss', hash, saltOctets };
 }
 
+/** Left out where they are so (RFC 4055 §3.1). */
+const DEFAULT_SALT = 20;
 const DEFAULT_TRAILER = 1;
 
 /** An AlgorithmIdentifier of a hash, all that is left in `r`. */
