@@ -11,7 +11,6 @@ import { decodeQuery, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { ChildSa } from '../ike/child.ts';
-import { proves } from '../ike/proof.ts';
 import { IkeEndpoint, type EndpointEffect, type EndpointInput } from '../ike/endpoint.ts';
 import { isOurs } from '../kernel/bands.ts';
 import { KernelLedger, type StandingRule } from '../kernel/ledger.ts';
@@ -22,6 +21,7 @@ import { formatPrefix, hostPrefix } from '../net/prefix.ts';
 import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
 import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
+import { unproved } from './admission.ts';
 import { answerOctets, minimalOutcome } from './answers.ts';
 import { digOf } from './dig.ts';
 import { exemption } from './exempt.ts';
@@ -533,7 +533,7 @@ export class Agent {
   #install(child: ChildSa, part: 'inbound' | 'outbound' | 'both'): void {
     const why = this.#stopping
       ? 'oe is stopping'
-      : (this.#peers.refusal(child, this.#at.now) ?? this.#unproved(child));
+      : (this.#peers.refusal(child, this.#at.now) ?? unproved(this.#options.policy, child));
     if (why !== undefined) {
       this.#count('refusedByRule');
       this.#peers.story(child.peer, `the SA is not taken: ${why}`, this.#at);
@@ -542,18 +542,6 @@ export class Agent {
       return;
     }
     this.#apply(this.#ledger.install(child, part), { what: 'child', child, part });
-  }
-
-  /** `private` of an address wants a proof from whoever is there, also where the peer begins. */
-  #unproved({ peer, peerAuth }: ChildSa): string | undefined {
-    const { rule, why } = decideInbound(this.#options.policy, peer);
-    if (rule?.group !== 'private') return undefined;
-    if (rule.auth !== undefined) {
-      return proves(peerAuth, [{ kind: 'memberOf', group: rule.auth }])
-        ? undefined
-        : `${why}, and it does not prove that it is a member of ${rule.auth}`;
-    }
-    return peerAuth.kind === 'key' ? undefined : `${why}, and it proves nothing about itself`;
   }
 
   /** The child is not to be in the kernel, whatever an earlier part of it has put there. */

@@ -39,14 +39,14 @@ export function key(first: number): PublicKey {
 }
 
 export function policyWith(
-  rules: readonly (readonly [match: string, group: Group])[],
+  rules: readonly (readonly [match: string, group: Group, auth?: string])[],
   outbound: Group = 'private-or-clear',
 ): Policy {
   return {
-    rules: rules.map(([text, group], i): Rule => {
+    rules: rules.map(([text, group, auth], i): Rule => {
       const match = parseMatch(text);
       if (!match) throw new RangeError(text);
-      return { match, group, text, place: i + 1 };
+      return { match, group, text, place: i + 1, ...(auth !== undefined && { auth }) };
     }),
     outbound,
     inbound: 'clear-or-private',
