@@ -9,6 +9,8 @@ const pointerLimit = 0x4000;
 /** Writes the names of one message, pointing at an ending that is already there (RFC 1035 §4.1.4). */
 export class NameWriter {
   readonly #w: Writer;
+  /** The one that stands whole in the message, and most others equal: where nothing else is written no ending is wanted. */
+  #first: { readonly name: string; readonly offset: number } | undefined;
   readonly #offsets = new Map<string, number>();
 
   /** `w` must begin where the message does. */
@@ -16,28 +18,41 @@ export class NameWriter {
     this.#w = w;
   }
 
-  /** A name and its endings already stand at `offset`, uncompressed. */
+  /** The first name of the message stands at `offset`, uncompressed. */
   remember(name: NameKey, offset: number): void {
-    for (let at = 0; name.charCodeAt(at) > 0 && offset + at < pointerLimit; at += 1 + name.charCodeAt(at)) {
-      const ending = name.slice(at);
-      if (!this.#offsets.has(ending)) this.#offsets.set(ending, offset + at);
-    }
+    this.#first = { name, offset };
   }
 
   /** `name` is a {@link NameKey}, or wire octets as latin1 text in any case: case is kept, and told apart. */
   name(name: string): void {
-    let at = 0;
-    for (let length; (length = name.charCodeAt(at)) > 0; at += 1 + length) {
-      const ending = name.slice(at);
-      const offset = this.#offsets.get(ending);
-      if (offset !== undefined) {
-        this.#w.u16(0xc000 | offset);
-        return;
-      }
-      if (this.#w.length < pointerLimit) this.#offsets.set(ending, this.#w.length);
-      for (let i = at; i <= at + length; i++) this.#w.u8(name.charCodeAt(i));
+    const first = this.#first;
+    if (name === first?.name && name !== rootName) {
+      this.#w.u16(0xc000 | first.offset);
+      return;
     }
-    this.#w.u8(rootName.charCodeAt(0));
+    const begin = this.#w.length;
+    let end = 0;
+    let pointer: number | undefined;
+    if (first) {
+      if (this.#offsets.size === 0) this.#note(first.name, first.offset, first.name.length);
+      for (let length; (length = name.charCodeAt(end)) > 0; end += 1 + length) {
+        pointer = this.#offsets.get(name.slice(end));
+        if (pointer !== undefined) break;
+      }
+    } else {
+      end = name.length - 1;
+      if (begin < pointerLimit) this.#first = { name, offset: begin };
+    }
+    for (let i = 0; i < end; i++) this.#w.u8(name.charCodeAt(i));
+    if (pointer === undefined) this.#w.u8(0);
+    else this.#w.u16(0xc000 | pointer);
+    if (first) this.#note(name, begin, end);
+  }
+
+  /** The endings of `name` that begin before `end`. */
+  #note(name: string, offset: number, end: number): void {
+    for (let at = 0; at < end && offset + at < pointerLimit; at += 1 + name.charCodeAt(at))
+      if (name.charCodeAt(at) > 0) this.#offsets.set(name.slice(at), offset + at);
   }
 
   /** RDLENGTH and RDATA; only names in types of RFC 1035 are compressed (RFC 3597 §4). */

@@ -136,12 +136,12 @@ function readMessage(r: Reader): Message {
   if (count > maxRecords) r.fail(`${count} records`);
   const questions: Question[] = [];
   for (let i = 0; i < questionCount; i++) questions.push(readQuestion(r));
-  const answer = readRecords(r, answerCount, questions);
-  const authority = readRecords(r, authorityCount, questions);
+  const answer = readRecords(r, answerCount, questions[0]);
+  const authority = readRecords(r, authorityCount, questions[0]);
   const additional: ResourceRecord[] = [];
   let opt: { readonly edns: Edns; readonly rcodeHigh: number } | undefined;
   for (let i = 0; i < additionalCount; i++) {
-    const head = readRecordHead(r, questions);
+    const head = readRecordHead(r, questions[0]);
     if (head.type !== Type.OPT) {
       additional.push(withRdata(r, head));
       continue;
@@ -181,12 +181,12 @@ interface RecordHead {
   readonly ttl: number;
 }
 
-function readRecordHead(r: Reader, questions: readonly Question[]): RecordHead {
-  return { owner: readOwner(r, questions), type: r.u16(), class: r.u16(), ttl: r.u32() };
+function readRecordHead(r: Reader, question: Question | undefined): RecordHead {
+  return { owner: readOwner(r, question), type: r.u16(), class: r.u16(), ttl: r.u32() };
 }
 
 /** Most owners point at the question's name: one string for all of them is hashed once, not each time that it is a key. */
-function readOwner(r: Reader, [question]: readonly Question[]): NameKey {
+function readOwner(r: Reader, question: Question | undefined): NameKey {
   const { octetsAll, offset } = r;
   if (question === undefined || octetsAll[offset] !== 0xc0 || octetsAll[offset + 1] !== questionAt)
     return readName(r);
@@ -194,10 +194,10 @@ function readOwner(r: Reader, [question]: readonly Question[]): NameKey {
   return question.name;
 }
 
-function readRecords(r: Reader, count: number, questions: readonly Question[]): ResourceRecord[] {
+function readRecords(r: Reader, count: number, question: Question | undefined): ResourceRecord[] {
   const records: ResourceRecord[] = [];
   for (let i = 0; i < count; i++) {
-    const head = readRecordHead(r, questions);
+    const head = readRecordHead(r, question);
     if (head.type === Type.OPT) r.fail('an OPT record outside the additional section');
     records.push(withRdata(r, head));
   }

@@ -95,8 +95,13 @@ export function resolutionOf(
           : { code: state.ede, text: state.why },
     fromCache,
     tookMs,
-    chain: [...new Set(links.flatMap((l) => l.chain))],
+    chain: links.length === 1 && links[0] ? links[0].chain : withoutDoubles(links),
   };
+}
+
+/** Links of one zone say the same of it. */
+function withoutDoubles(links: readonly Link[]): string[] {
+  return [...new Set(links.flatMap((l) => l.chain))];
 }
 
 /** Types that ask for something else than records (RFC 6895 §3.1), ANY aside. */

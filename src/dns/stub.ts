@@ -1,11 +1,10 @@
 import { toUtf8 } from '../wire/octets.ts';
-import { decoded } from '../wire/reader.ts';
 import { Writer } from '../wire/writer.ts';
 import { NameWriter } from './compression.ts';
 import { nxname } from './dnssec/denial.ts';
 import { decodeNsec } from './dnssec/rdata.ts';
 import { decodeMessage, encodeOpt, HeaderBit, type EdnsOptionData, type Question } from './message.ts';
-import { readPlainName } from './name.ts';
+import { maxLabelOctets } from './name.ts';
 import type { Resolution } from './resolver.ts';
 import type { RRset } from './rrset.ts';
 import { Class, EdnsOption, Rcode, Type } from './types.ts';
@@ -75,7 +74,7 @@ export function decodeQuery(octets: Uint8Array): DecodedQuery {
     return errorFor(id, flags, Rcode.FORMERR);
 
   const message = decodeMessage(octets);
-  const questionOctets = questionOctetsOf(octets);
+  const questionOctets = message.ok ? questionOctetsOf(octets) : undefined;
   if (!message.ok || questionOctets === undefined) return errorFor(id, flags, Rcode.FORMERR);
   const { questions, edns, recursionDesired: rd } = message.value;
   const [question] = questions;
@@ -284,17 +283,12 @@ const keepaliveOption: EdnsOptionData = {
   data: new Uint8Array([tcpIdleMs / 100 / 256, (tcpIdleMs / 100) % 256]),
 };
 
-/** The question section, if it is one question whose name is not compressed: there is nothing it could point at. */
+/** The question of a message that can be read, if its name is not compressed: there is nothing it could point at. */
 function questionOctetsOf(octets: Uint8Array): Uint8Array | undefined {
-  const question = decoded(octets, (r) => {
-    r.skip(headerOctets);
-    readPlainName(r);
-    r.skip(4);
-    const end = r.offset;
-    r.rest();
-    return new Uint8Array(octets.subarray(headerOctets, end));
-  });
-  return question.ok ? question.value : undefined;
+  let end = headerOctets;
+  for (let length; (length = octets[end] ?? 0) > 0; end += 1 + length)
+    if (length > maxLabelOctets) return undefined;
+  return new Uint8Array(octets.subarray(headerOctets, end + 5)); // The root's octet, type and class.
 }
 
 /** A bare header: the question is not known to be one. */

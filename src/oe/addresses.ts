@@ -13,6 +13,7 @@ export function addressesIn(answer: readonly RRset[]): IpAddress[] {
 
 /** The same answer with its addresses in this order; with `only`, without all others. */
 export function ordered(resolution: Resolution, addresses: readonly IpAddress[], only = false): Resolution {
+  if (!only && addresses.length < 2) return resolution;
   const place = new Map(addresses.map((a, i) => [formatAddress(a), i]));
   const placeOf = (rdata: Uint8Array): number => {
     const address = addressOf(rdata);

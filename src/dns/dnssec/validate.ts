@@ -77,6 +77,7 @@ function judgeSets(
     security.status === 'secure' ? { ...set, ttl: security.check.ttl } : set,
   );
   const [first] = judged;
+  const told = judged.flatMap(({ set, security, proof }) => sentences(chain, set, security, proof));
   const wildcardAt = judged.find(({ proof }) => proof.wildcardAt !== undefined)?.proof.wildcardAt;
   return {
     name,
@@ -93,7 +94,7 @@ function judgeSets(
         Math.min(proof.validUntil, security.status === 'secure' ? security.check.validUntil : Infinity),
       ),
     ),
-    chain: judged.flatMap(({ set, security, proof }) => sentences(chain, set, security, proof)),
+    chain: judged.length === 1 ? told : [...new Set(told)],
   };
 }
 
