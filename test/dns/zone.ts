@@ -112,10 +112,13 @@ export interface Spoiled {
   readonly onlyKey?: string;
 }
 
+/** Changes a reply; `server`: the address that it comes from, where the servers are told apart. */
+type Tamper = (message: Message, question: Question, server?: string) => Message;
+
 /** Names, types and RDATA of a world; asks and answers in real messages. */
 export class SignedWorld {
   readonly #zones = new Map<NameKey, Zone>();
-  readonly #tampers: ((message: Message, question: Question) => Message)[] = [];
+  readonly #tampers: Tamper[] = [];
   /** Whether aliases are followed, as a recursive resolver does. */
   chases = true;
   /** Octets that go into a UDP reply: over it, TC is set. */
@@ -184,14 +187,14 @@ export class SignedWorld {
   }
 
   /** Changes every reply on its way out; the last added goes last. */
-  tamper(change: (message: Message, question: Question) => Message): this {
+  tamper(change: Tamper): this {
     this.#tampers.push(change);
     return this;
   }
 
   /** What becomes of a reply on its way out. */
-  tampered(reply: Message, question: Question): Message {
-    return this.#tampers.reduce((message, tamper) => tamper(message, question), reply);
+  tampered(reply: Message, question: Question, server?: string): Message {
+    return this.#tampers.reduce((message, tamper) => tamper(message, question, server), reply);
   }
 
   /** DS RDATA of a zone, and the DNSKEY RDATA behind it. */

@@ -259,9 +259,12 @@ class Player {
 
   #forwarding(stage: Stage): Forwarding {
     const { anchors, trust, ...more } = this.#resolverOptions(stage);
-    const net = new Forwarding(anchors, (octets, transport) =>
-      this.#isNetworkDown ? undefined : this.#stage?.world.answer(octets, transport),
-    );
+    const net = new Forwarding(anchors, (octets, transport) => {
+      const query = decodeMessage(octets);
+      const question = query.ok ? query.value.questions[0] : undefined;
+      if (this.#isNetworkDown || !question || this.#stage?.isSilent(question)) return undefined;
+      return this.#stage?.world.answer(octets, transport);
+    });
     if (trust || Object.keys(more).length > 0) net.restart(trust ?? {}, {}, more);
     return net;
   }
@@ -272,9 +275,10 @@ class Player {
     const internet = new Internet();
     for (const address of world.servers.keys()) {
       internet.at(address, (question, query) => {
-        const now = this.#isNetworkDown ? undefined : this.#stage?.world;
+        if (this.#isNetworkDown || this.#stage?.isSilent(question, address)) return undefined;
+        const now = this.#stage?.world;
         const said = now?.serve(now.servers.get(address) ?? [], question, query.edns?.dnssecOk ?? false);
-        return said && now?.tampered({ ...query, response: true, ...said }, question);
+        return said && now?.tampered({ ...query, response: true, ...said }, question, address);
       });
     }
     const roots = [...world.servers]

@@ -18,6 +18,8 @@ export type Mode = 'forward' | 'recurse';
 export interface Stage {
   readonly world: SignedWorld;
   readonly anchors: readonly TrustAnchor[];
+  /** Nothing is answered to the question, by the server at an address where there are several. */
+  readonly isSilent: (question: Question, server?: string) => boolean;
 }
 
 /** `wall`: the scene's date, from which `expiration=+60` and the like are counted. */
@@ -31,20 +33,28 @@ export function stageOf(lines: readonly Line[], wall: number, mode: Mode): Stage
   const anchors: TrustAnchor[] = [];
   let hasAnchors = false;
   let reply: ReplyChange | undefined;
+  const replies: ReplyChange[] = [];
   for (const line of lines) {
     const [command = '', ...words] = line.words;
     located(line, () => {
       if (reply) {
         if (command === 'end') reply = undefined;
+        else if (command === 'silence') reply.isSilent = true;
         else reply.changes.push(changeOf(world, command, words));
-      } else if (command === 'reply') reply = replyChange(world, words);
-      else if (command === 'anchor') {
+      } else if (command === 'reply') {
+        reply = replyChange(world, words);
+        replies.push(reply);
+      } else if (command === 'anchor') {
         hasAnchors = true;
         anchors.push(...anchorsOf(world, words));
       } else if (command !== 'zone' && command !== 'key') change(world, command, words, wall);
     });
   }
-  return { world, anchors: hasAnchors ? anchors : world.anchors() };
+  return {
+    world,
+    anchors: hasAnchors ? anchors : world.anchors(),
+    isSilent: (question, server) => replies.some((r) => r.isSilent && r.matches(question, server)),
+  };
 }
 
 /** An error names the line that it is about. */
@@ -280,16 +290,20 @@ type Change = (message: Message) => Message;
 
 /** What is done to the replies to one question. */
 interface ReplyChange {
+  readonly matches: (question: Question, server?: string) => boolean;
   readonly changes: Change[];
+  isSilent: boolean;
 }
 
-/** `reply NAME TYPE`, or `*` for any name or type. */
-function replyChange(world: SignedWorld, [name = '', type = '']: readonly string[]): ReplyChange {
-  const found: ReplyChange = { changes: [] };
-  const matches = (q: Question): boolean =>
-    (name === '*' || q.name === key(name)) && (type === '*' || q.type === typeNamed(type));
-  world.tamper((message, question) =>
-    matches(question) ? found.changes.reduce((m, change_) => change_(m), message) : message,
+/** `reply NAME TYPE [at ADDRESS]`, or `*` for any name or type. */
+function replyChange(world: SignedWorld, [name = '', type = '', , at]: readonly string[]): ReplyChange {
+  const matches = (q: Question, server?: string): boolean =>
+    (name === '*' || q.name === key(name)) &&
+    (type === '*' || q.type === typeNamed(type)) &&
+    (at === undefined || at === server);
+  const found: ReplyChange = { matches, changes: [], isSilent: false };
+  world.tamper((message, question, server) =>
+    matches(question, server) ? found.changes.reduce((m, change_) => change_(m), message) : message,
   );
   return found;
 }
@@ -308,6 +322,8 @@ function changeOf(world: SignedWorld, command: string, words: readonly string[])
         : (m) => ({ ...m, [section(words[0])]: [] });
     case 'ad':
       return (m) => ({ ...m, authenticData: true });
+    case 'noaa':
+      return (m) => ({ ...m, authoritative: false });
     case 'drop':
       return dropping(words);
     case 'add':
