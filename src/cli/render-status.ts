@@ -14,7 +14,7 @@ export function renderStatus(status: Status, look: Look, nowMs: number): string 
 export function stateWords(peer: PeerStatus): string {
   switch (peer.state) {
     case 'encrypted':
-      return peer.verified === 'dns' ? 'encrypted (verified by DNS)' : 'encrypted (peer is anonymous)';
+      return `encrypted (${voucher[peer.verified ?? 'anonymous']})`;
     case 'clear':
       return `clear: ${peer.reason}`;
     case 'blocked':
@@ -25,6 +25,12 @@ export function stateWords(peer: PeerStatus): string {
       return peer.state satisfies never;
   }
 }
+
+const voucher = {
+  dns: 'verified by DNS',
+  group: 'member of a private group',
+  anonymous: 'peer is anonymous',
+} as const;
 
 function peerLines(peers: readonly PeerStatus[], look: Look, nowMs: number): string[] {
   const sorted = worstFirst(peers);

@@ -12,12 +12,15 @@ import { rdataText } from '../../src/dns/rdata-text.ts';
 import { readHints } from '../../src/dns/recurse/hints.ts';
 import { decodeQuery } from '../../src/dns/stub.ts';
 import { decodeSvcb } from '../../src/dns/svcb.ts';
+import { decodeAuthMethods } from '../../src/ike/auth-methods.ts';
+import { judgePath, readCertificate } from '../../src/ike/crypto/certificate.ts';
 import { decodeAlgorithm } from '../../src/ike/crypto/algorithm-identifier.ts';
 import { decodeHeader, decodeMessage as decodeIke } from '../../src/ike/message.ts';
 import { decodePayloads } from '../../src/ike/payloads.ts';
 import { eventOf } from '../../src/kernel/xfrm/events.ts';
 import { decodeMessages } from '../../src/kernel/xfrm/netlink.ts';
 import type { Decoded } from '../../src/wire/error.ts';
+import { wallSeconds } from '../../src/time.ts';
 import { decoded } from '../../src/wire/reader.ts';
 
 /** One decoder, and the octets from which the inputs for it are made. */
@@ -59,6 +62,13 @@ const decoders: Readonly<Record<string, (octets: Uint8Array) => boolean>> = {
     return decodeIke(octets).ok;
   },
   'ike-payloads': (octets) => decoded(octets.subarray(1), (r) => decodePayloads(r, octets[0] ?? 0)).ok,
+  'auth-methods': (octets) => decodeAuthMethods(octets) !== undefined,
+  certificate: (octets) => {
+    const read = readCertificate(octets);
+    if (read.ok)
+      judgePath(read.certificate, [read.certificate], [read.certificate], wallSeconds(1_795_000_000));
+    return read.ok;
+  },
   'signature-algorithm': (octets) => decodeAlgorithm(octets) !== undefined,
   netlink: (octets) => understood(decoded(octets, (r) => decodeMessages(r).map(eventOf))),
 };
