@@ -11,6 +11,17 @@ import type { Policy, PolicyId } from './port.ts';
 export interface StandingRule {
   readonly prefix: Prefix;
   readonly group: 'clear' | 'open' | 'private' | 'block';
+  /** Only this of the traffic; the rest is for later rules. Absent: all of it. */
+  readonly only?: Portion;
+}
+
+/** A protocol, or a service at a port of it: at a host of the prefix (`there`), at this host (`here`), or at either. */
+export interface Portion {
+  /** IP protocol number. */
+  readonly protocol: number;
+  readonly port?: number;
+  readonly here: boolean;
+  readonly there: boolean;
 }
 
 /**
@@ -19,7 +30,9 @@ export interface StandingRule {
  *
  * The kernel knows no order but priorities. A rule within an earlier one never decides and is left out; one that
  * is wider than an earlier one ranks behind it. So ranks count how deep rules are nested, not how many there are,
- * and a rule that is appended changes no other rule's policies.
+ * and a rule that is appended changes no other rule's policies. A rule about a portion of the traffic covers no
+ * other. What it lets pass does so beside IPsec, unless an earlier rule blocks a part of its prefix: then it stands
+ * behind that one, and so below the policies of SAs.
  *
  * Neighbour discovery always passes: without it no packet finds its way, protected or not (RFC 4861; it cannot be
  * protected by what it makes possible). Where something is blocked, so do loopback addresses, the local link,
@@ -51,7 +64,7 @@ export function standingGroup(
   rules: readonly StandingRule[],
   address: Prefix['address'],
 ): StandingRule['group'] | undefined {
-  return rules.find((r) => within(hostPrefix(address), r.prefix))?.group;
+  return rules.find((r) => r.only === undefined && within(hostPrefix(address), r.prefix))?.group;
 }
 
 interface Placed {
@@ -64,7 +77,7 @@ function ranked(rules: readonly StandingRule[]): Placed[] {
   const seen = new PrefixSet();
   for (const rule of rules) {
     if (seen.covers(rule.prefix)) continue;
-    seen.add(rule.prefix);
+    if (!rule.only) seen.add(rule.prefix);
     // A host's rule that nothing covers overlaps with no earlier one; there may be thousands of these.
     const earlier = isHost(rule.prefix) ? [] : placed.filter((p) => within(p.rule.prefix, rule.prefix));
     const behind = earlier.filter((p) => p.priority >= Priority.block);
@@ -79,12 +92,40 @@ function ranked(rules: readonly StandingRule[]): Placed[] {
 function policiesOf({ rule, priority }: Placed): Policy[] {
   const action = rule.group === 'clear' || rule.group === 'open' ? 'allow' : 'block';
   const any = everything(rule.prefix);
+  return portionsOf(rule.only).flatMap(({ protocol, there, here }) => {
+    const common = { ...(protocol !== undefined && { protocol }), priority, action } as const;
+    const away = { ...common, ...portsOf(here, there) };
+    const home = { ...common, ...portsOf(there, here) };
+    return [
+      { ...away, direction: 'out', source: any, destination: rule.prefix } as const,
+      { ...home, direction: 'in', source: rule.prefix, destination: any } as const,
+      // What the host forwards from there; what it forwards to there meets the outbound policy as well.
+      { ...home, direction: 'fwd', source: rule.prefix, destination: any } as const,
+    ];
+  });
+}
+
+/** Selectors have one port at each end: a service at either end takes two of them. */
+function portionsOf(
+  only: Portion | undefined,
+): readonly { readonly protocol?: number; readonly there?: number; readonly here?: number }[] {
+  if (!only) return [{}];
+  const { protocol, port } = only;
+  if (port === undefined) return [{ protocol }];
   return [
-    { direction: 'out', source: any, destination: rule.prefix, priority, action },
-    { direction: 'in', source: rule.prefix, destination: any, priority, action },
-    // What the host forwards from there; what it forwards to there meets the outbound policy as well.
-    { direction: 'fwd', source: rule.prefix, destination: any, priority, action },
+    ...(only.there ? [{ protocol, there: port }] : []),
+    ...(only.here ? [{ protocol, here: port }] : []),
   ];
+}
+
+function portsOf(
+  source: number | undefined,
+  destination: number | undefined,
+): Pick<PolicyId, 'sourcePort' | 'destinationPort'> {
+  return {
+    ...(source !== undefined && { sourcePort: source }),
+    ...(destination !== undefined && { destinationPort: destination }),
+  };
 }
 
 /** Membership by the prefixes that hold another: one look-up for each length in use. */

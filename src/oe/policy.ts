@@ -1,6 +1,7 @@
 import { isBelow, nameOf, type NameKey } from '../dns/name.ts';
 import { parsePrefix, prefixContains, type Prefix } from '../net/prefix.ts';
 import type { IpAddress } from '../net/address.ts';
+import type { Exception } from './exception.ts';
 
 /**
  * What may happen to traffic, in libreswan's group words:
@@ -9,6 +10,14 @@ import type { IpAddress } from '../net/address.ts';
  */
 export const groups = ['clear', 'clear-or-private', 'private-or-clear', 'private', 'block'] as const;
 export type Group = (typeof groups)[number];
+
+/** Who may begin a negotiation: this host as a client of the peer, the peer, or either. */
+export const roles = ['both', 'client', 'server'] as const;
+export type Role = (typeof roles)[number];
+
+/** What the peer must bring at least, each more than the one before. */
+export const stances = ['anonymous', 'authenticated', 'post-quantum'] as const;
+export type Stance = (typeof stances)[number];
 
 export type Match =
   | { readonly kind: 'all' }
@@ -23,10 +32,18 @@ export interface Rule {
   readonly group: Group;
   /** The private group whose members these are (`[[ike.auth]]`); absent: keys in DNS prove who they are. */
   readonly auth?: string;
+  /** Absent: either may begin. */
+  readonly role?: Role;
+  /** Absent: who is begun with proves who it is; who begins need not, unless the group is `private`. */
+  readonly require?: Stance;
+  /** What passes in the clear all the same; only beside a prefix. */
+  readonly except?: readonly Exception[];
   /** As the configuration says it: `*.example.org`, `192.0.2.0/24`. */
   readonly text: string;
   /** 1-based place in the list. */
   readonly place: number;
+  /** Where it begins in the configuration. */
+  readonly line?: number;
 }
 
 export interface Policy {
@@ -41,6 +58,9 @@ export interface Policy {
 export interface Decision {
   readonly group: Group;
   readonly rule: Rule | undefined;
+  readonly role: Role;
+  /** See {@link Rule.require}. */
+  readonly require: Stance | undefined;
   /** `rule 2 (*.example.org) says private`. */
   readonly why: string;
 }
@@ -59,28 +79,36 @@ export function parseMatch(text: string): Match | undefined {
   return { kind: below ? 'below' : 'name', name };
 }
 
-/** The first rule that matches the name or the address decides; what is undefined matches nothing. */
+/**
+ * What holds for an address of a name; of what is undefined no rule is looked at. The first rule by name and the first
+ * rule by prefix that match both count. Where one of them insists on protection, or blocks, the stricter decides, in
+ * whatever order they stand: the kernel knows only the address. Else the earlier one decides. `*` decides where no
+ * earlier rule matches.
+ */
 export function decide(policy: Policy, name: NameKey | undefined, address: IpAddress | undefined): Decision {
-  const rule = policy.rules.find((r) => matches(r.match, name, address));
-  if (rule) return { group: rule.group, rule, why: `rule ${rule.place} (${rule.text}) says ${rule.group}` };
-  return {
-    group: policy.outbound,
-    rule: undefined,
-    why: `no rule matches, the default is ${policy.outbound}`,
-  };
+  const [byName, byPrefix] = specialRules(policy).map((rules) =>
+    rules.find((r) => matches(r.match, name, address)),
+  );
+  return combined(policy, byName, byPrefix);
 }
 
 /**
  * The same for an address of `names`, all of whose rules count: a host that gives another name's service is reached for
- * its sake. What protects more decides.
+ * its sake. What protects more decides. `aliases`: the names that the first is an alias of. Their rules count only
+ * where they insist on protection or block: whoever has a name lead to a host says nothing of how that host is reached.
  */
 export function decideFor(
   policy: Policy,
   names: readonly [NameKey, ...NameKey[]],
   address: IpAddress | undefined,
+  aliases: readonly NameKey[] = [],
 ): Decision {
   const [first, ...others] = names.map((name) => decide(policy, name, address));
-  return others.reduce((a, b) => (strictness[b.group] > strictness[a.group] ? b : a), first as Decision);
+  const insisting = aliases.map((name) => decide(policy, name, address)).filter((d) => insists(d.group));
+  return [...others, ...insisting].reduce(
+    (a, b) => (strictness[b.group] > strictness[a.group] ? b : a),
+    first as Decision,
+  );
 }
 
 const strictness: Readonly<Record<Group, number>> = {
@@ -94,10 +122,10 @@ const strictness: Readonly<Record<Group, number>> = {
 /** The same for a peer that begins: prefix rules, then the inbound default. */
 export function decideInbound(policy: Policy, address: IpAddress): Decision {
   const rule = policy.rules.find((r) => matches(r.match, undefined, address));
-  if (rule) return { group: rule.group, rule, why: `rule ${rule.place} (${rule.text}) says ${rule.group}` };
+  if (rule) return decisionOf(rule);
   return {
+    ...unruled,
     group: policy.inbound,
-    rule: undefined,
     why: `no rule matches, the inbound default is ${policy.inbound}`,
   };
 }
@@ -110,27 +138,12 @@ export function memberRule(policy: Policy, name: NameKey): Rule | undefined {
 
 /** Whether a lookup of `name` can end in protection, whatever its addresses turn out to be. */
 export function mayProtect(policy: Policy, name: NameKey): boolean {
-  for (const rule of policy.rules) {
-    if (rule.match.kind === 'prefix') {
-      if (asksForKeys(rule.group)) return true;
-    } else if (matches(rule.match, name, undefined)) {
-      return asksForKeys(rule.group);
-    }
-  }
-  return asksForKeys(policy.outbound);
+  return possible(policy, name).some((d) => asksForKeys(d.group));
 }
 
 /** Whether it can be that a key in DNS has to prove some address of `name`. */
 export function mayNeedKeys(policy: Policy, name: NameKey): boolean {
-  for (const rule of policy.rules) {
-    const needs = asksForKeys(rule.group) && rule.auth === undefined;
-    if (rule.match.kind === 'prefix') {
-      if (needs) return true;
-    } else if (matches(rule.match, name, undefined)) {
-      return needs;
-    }
-  }
-  return asksForKeys(policy.outbound);
+  return possible(policy, name).some((d) => asksForKeys(d.group) && d.rule?.auth === undefined);
 }
 
 /** Whether addresses can be private because of a name that leads to them. */
@@ -151,11 +164,75 @@ export function admitsPeer(group: Group): boolean {
   return group !== 'clear' && group !== 'block';
 }
 
+/** Whether nothing may pass unprotected. */
+export function insists(group: Group): boolean {
+  return group === 'private' || group === 'block';
+}
+
+/** Whether a peer may begin. */
+export function admits({ group, role }: Decision): boolean {
+  return admitsPeer(group) && role !== 'client';
+}
+
+/** Whether we begin. */
+export function begins({ group, role }: Decision): boolean {
+  return asksForKeys(group) && role !== 'server';
+}
+
 /** The rules by prefix, which the kernel can hold before any name is looked up. */
 export function prefixRules(policy: Policy): { readonly prefix: Prefix; readonly rule: Rule }[] {
   return policy.rules.flatMap((rule) =>
     rule.match.kind === 'prefix' ? [{ prefix: rule.match.prefix, rule }] : [],
   );
+}
+
+const unruled = { rule: undefined, role: 'both', require: undefined } as const;
+
+/** The rules by name and those by prefix, as far as no `*` stands before them. */
+function specialRules({ rules }: Policy): readonly [readonly Rule[], readonly Rule[]] {
+  const end = rules.findIndex((r) => r.match.kind === 'all');
+  const special = end < 0 ? rules : rules.slice(0, end);
+  return [special.filter((r) => r.match.kind !== 'prefix'), special.filter((r) => r.match.kind === 'prefix')];
+}
+
+function combined(policy: Policy, byName: Rule | undefined, byPrefix: Rule | undefined): Decision {
+  if (!byName || !byPrefix) {
+    const rule = byName ?? byPrefix ?? policy.rules.find((r) => r.match.kind === 'all');
+    if (rule) return decisionOf(rule);
+    return {
+      ...unruled,
+      group: policy.outbound,
+      why: `no rule matches, the default is ${policy.outbound}`,
+    };
+  }
+  const isStrict = insists(byName.group) || insists(byPrefix.group);
+  const nameFirst = isStrict
+    ? strictness[byName.group] >= strictness[byPrefix.group]
+    : byName.place < byPrefix.place;
+  const [rule, other] = nameFirst ? [byName, byPrefix] : [byPrefix, byName];
+  const decision = decisionOf(rule);
+  const require = stricterStance(rule.require, other.require);
+  if (!isStrict || rule.group === other.group) return { ...decision, require };
+  const why = `${decision.why}, which is stricter than rule ${other.place} (${other.text})`;
+  return { ...decision, require, why };
+}
+
+function decisionOf(rule: Rule): Decision {
+  const { group, role = 'both', require } = rule;
+  return { group, rule, role, require, why: `rule ${rule.place} (${rule.text}) says ${group}` };
+}
+
+/** Of two, what the peer must bring more for. */
+export function stricterStance(a: Stance | undefined, b: Stance | undefined): Stance | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return stances.indexOf(a) < stances.indexOf(b) ? b : a;
+}
+
+/** Every decision that there may be for addresses of `name`. */
+function possible(policy: Policy, name: NameKey): Decision[] {
+  const [names, prefixes] = specialRules(policy);
+  const byName = names.find((r) => matches(r.match, name, undefined));
+  return [undefined, ...prefixes].map((byPrefix) => combined(policy, byName, byPrefix));
 }
 
 function matches(match: Match, name: NameKey | undefined, address: IpAddress | undefined): boolean {

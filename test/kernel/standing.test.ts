@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Priority } from '../../src/kernel/bands.ts';
-import { covers, policyKey, type Flow } from '../../src/kernel/policies.ts';
+import { covers, policyKey, within, type Flow } from '../../src/kernel/policies.ts';
 import type { Policy } from '../../src/kernel/port.ts';
 import { standingGroup, standingPolicies, type StandingRule } from '../../src/kernel/standing.ts';
 import { parseAddress, type IpAddress } from '../../src/net/address.ts';
-import { parsePrefix } from '../../src/net/prefix.ts';
+import { hostPrefix, parsePrefix } from '../../src/net/prefix.ts';
 
 test('with no rules neighbour discovery passes, and that is all there is', () => {
   const policies = standingPolicies([]);
@@ -93,6 +93,62 @@ test('in any list, the policies do with any address what its first rule says', (
   );
 });
 
+test('what is excepted passes beside SAs, the rest of the prefix does not pass at all', () => {
+  const rules = [portion('10.0.0.0/8', 22, 'there'), rule('10.0.0.0/8', 'private')];
+  expect(fate(rules, '10.1.2.3', { sourcePort: 40_000, destinationPort: 22 })).toBe('clear');
+  expect(fate(rules, '10.1.2.3', { sourcePort: 22, destinationPort: 40_000 })).toBe('drop');
+  expect(fate(rules, '10.1.2.3', { protocol: 17, destinationPort: 22 })).toBe('drop');
+  expect(standingGroup(rules, address('10.1.2.3'))).toBe('private');
+  const tcp = standingPolicies(rules).filter((p) => p.protocol === 6);
+  expect(tcp.map((p) => [p.direction, p.sourcePort, p.destinationPort])).toEqual([
+    ['out', undefined, 22],
+    ['in', 22, undefined],
+    ['fwd', 22, undefined],
+  ]);
+  expect(tcp.every((p) => p.priority < Priority.protect)).toBe(true);
+});
+
+test('a host that an earlier rule blocks has no part in the exceptions of a wider one', () => {
+  const rules = [
+    rule('10.1.2.3', 'private'),
+    portion('10.0.0.0/8', 22, 'there'),
+    rule('10.0.0.0/8', 'private'),
+  ];
+  const ssh = { sourcePort: 40_000, destinationPort: 22 };
+  expect(fate(rules, '10.1.2.3', ssh)).toBe('drop');
+  expect(fate(rules, '10.1.2.4', ssh)).toBe('clear');
+});
+
+test('in any list with portions, the policies do with any packet what the first rule about it says', () => {
+  const rules = fc.array(
+    fc.record({
+      octets: fc.tuple(fc.constant(10), fc.nat(1), fc.nat(1), fc.nat(1)),
+      length: fc.constantFrom(8, 16, 24, 32),
+      group: fc.constantFrom('clear', 'open', 'private', 'block'),
+      end: fc.constantFrom(undefined, 'here', 'there'),
+    }),
+    { maxLength: 8 },
+  );
+  const packets = fc.tuple(fc.constant(10), fc.nat(1), fc.nat(1), fc.nat(1));
+  const ports = fc.tuple(fc.constantFrom(22, 80), fc.constantFrom(22, 80));
+  fc.assert(
+    fc.property(rules, packets, ports, (list, packet, [sourcePort, destinationPort]) => {
+      const all = list.map(({ octets, length, group, end }) => {
+        const text = `${masked(octets, length)}/${length}`;
+        return end === undefined ? rule(text, group) : portion(text, 22, end);
+      });
+      const ends = { here: sourcePort, there: destinationPort };
+      const to = hostPrefix(address(packet.join('.')));
+      const first = list.find(
+        ({ end }, i) => within(to, all[i]?.prefix ?? to) && (end === undefined || ends[end] === 22),
+      );
+      const blocks = first?.end === undefined && (first?.group === 'private' || first?.group === 'block');
+      expect(fate(all, packet.join('.'), { sourcePort, destinationPort })).toBe(blocks ? 'drop' : 'clear');
+    }),
+    { numRuns: 500 },
+  );
+});
+
 /** What the policies do with a packet to the address; the lowest number decides. */
 function fate(rules: readonly StandingRule[], to: string, more: Partial<Flow> = {}): 'clear' | 'drop' {
   const destination = address(to);
@@ -114,6 +170,11 @@ function rule(text: string, group: StandingRule['group']): StandingRule {
   const prefix = parsePrefix(text);
   if (!prefix) throw new Error(text);
   return { prefix, group };
+}
+
+function portion(text: string, port: number, end: 'here' | 'there'): StandingRule {
+  const only = { protocol: 6, port, here: end === 'here', there: end === 'there' };
+  return { ...rule(text, 'clear'), only };
 }
 
 function address(text: string): IpAddress {

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
+  admits,
   admitsPeer,
   asksForKeys,
+  begins,
   decide,
+  decideFor,
   decideInbound,
   groups,
   mayProtect,
@@ -22,6 +25,67 @@ test('the first rule that matches the name or the address decides', () => {
   expect(decide(policy, name('example.org'), undefined).group).toBe('private-or-clear');
   expect(decide(policy, name('other.example'), address('198.18.2.7')).group).toBe('block');
   expect(decide(policy, name('mail.example.org'), undefined).why).toBe('rule 2 (*.example.org) says private');
+});
+
+test('a rule by prefix that is stricter wins over one by name, in whatever order, and the other way round', () => {
+  for (const flip of [false, true]) {
+    const rules = [
+      ['www.example.org', 'clear'],
+      ['198.18.2.0/24', 'private'],
+      ['bank.example.org', 'private'],
+      ['198.18.3.0/24', 'clear'],
+    ] as const;
+    const policy = policyWith(flip ? [...rules].reverse() : rules);
+    const group = (host: string, at: string): string => decide(policy, name(host), address(at)).group;
+    expect(group('www.example.org', '198.18.2.1')).toBe('private');
+    expect(group('www.example.org', '198.18.9.1')).toBe('clear');
+    expect(group('bank.example.org', '198.18.3.1')).toBe('private');
+    expect(group('other.example', '198.18.3.1')).toBe('clear');
+    const { why } = decide(policy, name('www.example.org'), address('198.18.2.1'));
+    expect(why).toMatch(
+      /^rule \d \(198.18.2.0\/24\) says private, which is stricter than rule \d \(www.example.org\)$/,
+    );
+  }
+});
+
+test('where neither insists the first in the list decides, and * only where nothing before it matches', () => {
+  const policy = policyWith([
+    ['198.18.2.0/24', 'clear'],
+    ['www.example.org', 'private-or-clear'],
+    ['*', 'private'],
+  ]);
+  expect(decide(policy, name('www.example.org'), address('198.18.2.1')).group).toBe('clear');
+  expect(decide(policy, name('other.example'), address('198.18.2.1')).group).toBe('clear');
+  expect(decide(policy, name('www.example.org'), address('198.18.3.1')).group).toBe('private-or-clear');
+  expect(decide(policy, name('other.example'), address('198.18.3.1')).group).toBe('private');
+});
+
+test('an alias gets around no rule of the name that it leads to, and makes nothing clear', () => {
+  const policy = policyWith([
+    ['bank.example', 'private'],
+    ['shop.example', 'clear'],
+  ]);
+  const group = (asked: string, target: string): string =>
+    decideFor(policy, [name(asked)], undefined, [name(target)]).group;
+  expect(group('www.example.org', 'bank.example')).toBe('private');
+  expect(group('shop.example', 'bank.example')).toBe('private');
+  expect(group('bank.example', 'shop.example')).toBe('private');
+  expect(group('www.example.org', 'shop.example')).toBe('private-or-clear');
+});
+
+test('a role says who begins, and of two rules the higher stance counts', () => {
+  const base = policyWith([
+    ['198.18.2.0/24', 'private'],
+    ['www.example.org', 'private'],
+  ]);
+  const rules = base.rules.map((r, i) =>
+    i === 0 ? { ...r, role: 'server' as const, require: 'post-quantum' as const } : r,
+  );
+  const policy = { ...base, rules };
+  const inbound = decideInbound(policy, address('198.18.2.1'));
+  expect([admits(inbound), begins(inbound)]).toEqual([true, false]);
+  const both = decide(policy, name('www.example.org'), address('198.18.2.1'));
+  expect([both.rule?.place, both.require, begins(both)]).toEqual([2, 'post-quantum', true]);
 });
 
 test('*.example.org is every name below, not example.org itself and not badexample.org', () => {

@@ -20,9 +20,10 @@ import {
   type TrustConfig,
 } from '../config.ts';
 import { limitSettings, limitsOf, type LimitKey, type LimitSetting } from '../limits.ts';
-import { groups, parseMatch, type Rule } from '../policy.ts';
+import { ruleFaults } from '../policy-check.ts';
 import { listed, nearest } from '../text.ts';
 import { parseIdentity } from './private-groups.ts';
+import { GroupWord, ruleHints, ruleProblem, rulesOf, RuleTable } from './rules-file.ts';
 
 export const defaultConfigFile = '/etc/oe/oe.toml';
 
@@ -89,10 +90,14 @@ export function readConfig(
     Array.isArray(found) ? unknownKey(found, lines) : problemOf(found, lines),
   );
   if (problems.length > 0 || !read.success) return { ok: false, problems: problems.sort(byLine) };
-  const more = namesProblems(read.output, lines);
-  return more.length > 0
-    ? { ok: false, problems: more.sort(byLine) }
-    : { ok: true, config: configOf(read.output, lines) };
+  const config = configOf(read.output, lines);
+  const lineOf = (rule: number, key: string): number | undefined =>
+    lineFor(['policy', 'rule', rule, key], lines);
+  const more = [
+    ...namesProblems(read.output, lines),
+    ...ruleFaults(config.policy).map((fault) => ruleProblem(fault, lineOf)),
+  ];
+  return more.length > 0 ? { ok: false, problems: more.sort(byLine) } : { ok: true, config };
 }
 
 const Address = v.pipe(
@@ -125,7 +130,6 @@ const PathOrNone = v.union([PathText, v.literal('')]);
 const Milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000));
 const Megabytes = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_536));
 const Seconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(604_800));
-const GroupWord = v.picklist(groups);
 
 const DateValue = v.union([
   v.date(),
@@ -240,18 +244,7 @@ const Schema = v.object({
     v.object({
       default: v.optional(GroupWord),
       inbound: v.optional(GroupWord),
-      rule: v.optional(
-        v.array(
-          v.object({
-            match: v.pipe(
-              v.string(),
-              v.check((t) => parseMatch(t) !== undefined),
-            ),
-            group: GroupWord,
-            auth: v.optional(v.string()),
-          }),
-        ),
-      ),
+      rule: v.optional(v.array(RuleTable)),
     }),
   ),
   paths: v.optional(
@@ -344,18 +337,7 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'ike.auth.id': ['a host name, a mailbox or an address', 'id = "host.example.org"'],
   'gate.budget-ms': ['a whole number of milliseconds from 0 to 60000', 'budget-ms = 1500'],
   'gate.private-budget-ms': ['a whole number of milliseconds from 0 to 60000', 'private-budget-ms = 4000'],
-  'policy.default': [`one of ${groups.join(', ')}`, 'default = "private-or-clear"'],
-  'policy.inbound': [`one of ${groups.join(', ')}`, 'inbound = "clear-or-private"'],
-  'policy.rule': [
-    'tables with match and group',
-    '[[policy.rule]] with match = "*.example.org" and group = "private"',
-  ],
-  'policy.rule.match': [
-    'a name, *.name, an address or a prefix',
-    'match = "*.example.org" or match = "192.0.2.0/24"',
-  ],
-  'policy.rule.auth': ['the name of a table [[ike.auth]]', 'auth = "fleet"'],
-  'policy.rule.group': [`one of ${groups.join(', ')}`, 'group = "private"'],
+  ...ruleHints,
   'paths.config-directory': ['an absolute path', 'config-directory = "/etc/oe"'],
   'paths.state-directory': ['an absolute path', 'state-directory = "/var/lib/oe"'],
   'paths.run-directory': ['an absolute path', 'run-directory = "/run/oe"'],
@@ -565,13 +547,7 @@ function configOf(read: v.InferOutput<typeof Schema>, lines: ReadonlyMap<string,
   const endpoints = (texts: readonly string[] | undefined) =>
     texts?.flatMap((t) => parseEndpoint(t, 53) ?? []);
   const servers = (texts: readonly string[] | undefined) => texts?.flatMap((t) => parseServer(t) ?? []);
-  const rules = (read.policy?.rule ?? []).flatMap((rule, i): Rule[] => {
-    const match = parseMatch(rule.match);
-    const { group, auth } = rule;
-    return match
-      ? [{ match, group, text: rule.match, place: i + 1, ...(auth !== undefined && { auth }) }]
-      : [];
-  });
+  const rules = rulesOf(read.policy?.rule ?? [], (i) => lineFor(['policy', 'rule', i], lines));
   const [ike, natt] = read.ike?.ports ?? [base.ike.ports.ike, base.ike.ports.natt];
   return {
     dns: {
