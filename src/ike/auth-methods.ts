@@ -1,7 +1,9 @@
 import { decoded } from '../wire/reader.ts';
 import { encoded } from '../wire/writer.ts';
 import { encodeAlgorithm } from './crypto/algorithm-identifier.ts';
-import { AuthMethod, HashAlgorithm } from './numbers.ts';
+import { AuthMethod, HashAlgorithm, NotifyType } from './numbers.ts';
+import { notify, type NotifyPayload } from './payloads.ts';
+import type { PrivateGroup } from './private-group.ts';
 
 /**
  * One announcement in SUPPORTED_AUTH_METHODS (RFC 9593 §3.2).
@@ -48,6 +50,11 @@ export function decodeAuthMethods(data: Uint8Array): AuthAnnouncement[] | undefi
   return result.ok && result.value.length > 0 ? result.value : undefined;
 }
 
+/** The notification with {@link ownAuthMethods}. */
+export function announceMethods(options: Parameters<typeof ownAuthMethods>[0]): NotifyPayload {
+  return notify(NotifyType.SUPPORTED_AUTH_METHODS, encodeAuthMethods(ownAuthMethods(options)));
+}
+
 /** Methods in which no certificate can have a part. */
 const withoutCertificate: readonly number[] = [AuthMethod.SHARED_KEY_MIC, AuthMethod.NULL];
 
@@ -58,12 +65,12 @@ const withoutCertificate: readonly number[] = [AuthMethod.SHARED_KEY_MIC, AuthMe
 export function ownAuthMethods(options: {
   /** A peer that proves nothing will do. */
   readonly anonymous: boolean;
-  /** It may have a secret in common with us. */
-  readonly secret: boolean;
+  /** The private groups that we may have in common with it. */
+  readonly groups: readonly PrivateGroup[];
 }): readonly AuthAnnouncement[] {
   return [
     ...signatures.map((algorithm) => ({ method: AuthMethod.DIGITAL_SIGNATURE, algorithm })),
-    ...(options.secret ? [{ method: AuthMethod.SHARED_KEY_MIC }] : []),
+    ...(options.groups.some((g) => g.kind === 'secret') ? [{ method: AuthMethod.SHARED_KEY_MIC }] : []),
     ...(options.anonymous ? [{ method: AuthMethod.NULL }] : []),
   ];
 }

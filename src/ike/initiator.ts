@@ -2,7 +2,7 @@ import { formatEndpoint } from '../net/address.ts';
 import { later } from '../time.ts';
 import { heedAuthLifetime } from './auth-lifetime.ts';
 import { judgeProof, proveOurselves, wishesIn, type PeerProof } from './authenticate.ts';
-import { encodeAuthMethods, ownAuthMethods } from './auth-methods.ts';
+import { announceMethods } from './auth-methods.ts';
 import { acceptChild } from './create-child.ts';
 import { generateDh, supportedGroups, type DhKey } from './crypto/dh.ts';
 import { ikeKeys, skeyseed } from './crypto/prf.ts';
@@ -325,11 +325,7 @@ function certificatesWanted(
 
 /** RFC 9593 §3.1. */
 function methodsWanted(session: Session, groups: readonly PrivateGroup[]): InnerPayload {
-  const methods = ownAuthMethods({
-    anonymous: session.require === 'any',
-    secret: groups.some((g) => g.kind === 'secret'),
-  });
-  return notify(NotifyType.SUPPORTED_AUTH_METHODS, encodeAuthMethods(methods));
+  return announceMethods({ anonymous: session.require === 'any', groups });
 }
 
 /** The responder's IKE_AUTH: nothing in it counts before its AUTH is verified. */

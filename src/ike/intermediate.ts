@@ -1,9 +1,12 @@
+import { announceMethods } from './auth-methods.ts';
+import { wishesIn } from './authenticate.ts';
 import { answerKeyExchange, beginKeyExchange } from './crypto/key-exchange.ts';
 import { authenticatedForm, plainForm } from './encrypted.ts';
 import { head, sendAnswer, sendRequest, settleRequest, type Incoming } from './exchange.ts';
 import { logKeys } from './key-log.ts';
 import { Exchange, NotifyType, notifyName } from './numbers.ts';
 import type { InnerPayload } from './payloads.ts';
+import { groupsAt } from './private-group.ts';
 import { methodName } from './proposals.ts';
 import { afterIntermediate } from './secrets.ts';
 import { tell, type AuthAwaited, type IntermediateSent, type Secrets, type Session } from './session.ts';
@@ -53,7 +56,9 @@ export function readIntermediateResponse(
   if (group !== phase.key.group) return { ok: false, why: `it answers with ${methodName(group)}` };
   const shared = phase.key.sharedSecret(data);
   if (!shared.ok) return shared;
-  const secrets = afterIntermediate(session, phase.secrets, {
+  const { methods = phase.secrets.peerWishes.methods } = wishesIn(payloads);
+  const before = { ...phase.secrets, peerWishes: { ...phase.secrets.peerWishes, methods } };
+  const secrets = afterIntermediate(session, before, {
     request: phase.request,
     response: authenticatedForm(plain),
     sharedSecret: shared.secret,
@@ -95,9 +100,15 @@ export function answerIntermediate(
       why: `it sends ${methodName(group)}, not ${methodName(method)}`,
     };
   }
-  const answer = answerKeyExchange(method, data, session.host.options.random);
+  const { random, groups: known } = session.host.options;
+  const groups = groupsAt(known, session.remote.address);
+  const answer = answerKeyExchange(method, data, random);
   if (!answer.ok) return { type: NotifyType.INVALID_SYNTAX, why: answer.why };
-  const response: InnerPayload[] = [{ kind: 'KE', group: method, data: answer.publicValue }];
+  const response: InnerPayload[] = [
+    { kind: 'KE', group: method, data: answer.publicValue },
+    // As our IKE_SA_INIT has said (RFC 9593 §3.1).
+    ...(secrets.intAuth ? [] : [announceMethods({ anonymous: true, groups })]),
+  ];
   const header = head(session, Exchange.IKE_INTERMEDIATE, messageId, true);
   tell(session, `← IKE_INTERMEDIATE: ${methodName(method)} is added`);
   sendAnswer(session, secrets, messageId, Exchange.IKE_INTERMEDIATE, response);

@@ -4,7 +4,7 @@ import { answerInstalled, grantChild, judgeWish } from './answer-child.ts';
 import type { PeerAuth } from './child.ts';
 import { forgetCrossing } from './collisions.ts';
 import { describeId, judgeProof, proveOurselves, wishesIn, type PeerProof } from './authenticate.ts';
-import { encodeAuthMethods, ownAuthMethods } from './auth-methods.ts';
+import { announceMethods } from './auth-methods.ts';
 import { generateDh } from './crypto/dh.ts';
 import { ikeKeys, skeyseed } from './crypto/prf.ts';
 import { announcedHashes, decodeHashes, encodeHashes, type AuthValue } from './crypto/signature.ts';
@@ -92,10 +92,12 @@ export function onInitRequest(
     ...(suite.additional.length > 0 ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
     ...authoritiesWanted(groups),
   ];
-  const methods = ownAuthMethods({ anonymous: true, secret: groups.some((g) => g.kind === 'secret') });
   const whole = encodeMessage(answerHead(spiI, spi), [
     ...answer,
-    notify(NotifyType.SUPPORTED_AUTH_METHODS, encodeAuthMethods(methods)),
+    // Empty: the list comes in IKE_INTERMEDIATE, where there is room for it (RFC 9593 §3.1).
+    suite.additional.length > 0
+      ? notify(NotifyType.SUPPORTED_AUTH_METHODS)
+      : announceMethods({ anonymous: true, groups }),
   ]);
   // The peer can do without what we prefer (RFC 9593 §3.1); a cookie would cost it more.
   const initR = whole.length > message.octets.length ? encodeMessage(answerHead(spiI, spi), answer) : whole;

@@ -390,6 +390,29 @@ describe('announced methods (RFC 9593)', () => {
     expect(a.established).toHaveLength(1);
   });
 
+  test('where IKE_INTERMEDIATE follows, the list of the responder comes in it', () => {
+    const { a, run, said, world, b } = hosts(
+      { kems: [36], limits: { fragmentOctets: 4_000 } },
+      { kems: [36], limits: { fragmentOctets: 4_000 }, identity: identity('P-256', 1) },
+    );
+    run([identity('P-256', 1).publicKey]);
+    const initR = world.sent.filter(isInit)[1];
+    const announced = initR && messageOf(initR).payloads.filter(isMethods);
+    expect(announced).toMatchObject([{ data: new Uint8Array(0) }]);
+    expect(methodsIn(said(b))).toContainEqual({ method: AuthMethod.NULL });
+    expect(a.established).toHaveLength(1);
+    // And it is obeyed: the only method is one that a host without a key has.
+    const other = hosts({ kems: [36], identity: identity('P-256', 2) }, { kems: [36] });
+    other.b.keysOf = () => [identity('P-256', 2).publicKey];
+    other.world.meddle(other.b, (payloads) =>
+      payloads.map((p): InnerPayload =>
+        isMethods(p) ? { ...p, data: encodeAuthMethods([{ method: AuthMethod.NULL }]) } : p,
+      ),
+    );
+    other.run([], 'any');
+    expect(other.said(other.a).find((p) => p.kind === 'AUTH')).toMatchObject({ method: AuthMethod.NULL });
+  });
+
   test('an answer that would be longer than its request is given without the list', () => {
     const { a, b, world } = hosts({}, { identity: identity('P-256', 1) });
     a.initiate(b, [identity('P-256', 1).publicKey]);
