@@ -78,7 +78,7 @@ function childOf(wish: KernelChild, id: number): InstallableChild {
     esn: wish.esn ?? true,
     inbound: { spi: wish.in, ...keys(wish.in, suite) },
     outbound: { spi: wish.out, ...keys(wish.out, suite) },
-    ...(wish.udp === true && { encapsulation: { localPort: 4500, peerPort: 4500 } }),
+    ...(wish.udp === true && { encapsulation: { localPort: 4500, peerPort: 4500, hidden: 'both' } }),
   };
 }
 

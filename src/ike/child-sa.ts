@@ -45,7 +45,11 @@ export function childOf(session: Session, secrets: Secrets, peerAuth: PeerAuth, 
     inbound: { spi: agreed.spi, ...(weBegan ? keys.fromResponder : keys.fromInitiator) },
     outbound: { spi: agreed.peerSpi, ...(weBegan ? keys.fromInitiator : keys.fromResponder) },
     ...((nat.local || nat.peer) && {
-      encapsulation: { localPort: session.local.port, peerPort: session.remote.port },
+      encapsulation: {
+        localPort: session.local.port,
+        peerPort: session.remote.port,
+        hidden: nat.local && nat.peer ? 'both' : nat.local ? 'local' : 'peer',
+      },
     }),
     peerAuth,
   };

@@ -23,6 +23,13 @@ export interface ChildHalf {
   readonly integrityKey?: Uint8Array;
 }
 
+/** Ports of ESP in UDP, and who is behind a NAT. */
+export interface Encapsulation {
+  readonly localPort: number;
+  readonly peerPort: number;
+  readonly hidden: 'local' | 'peer' | 'both';
+}
+
 /** A pair of ESP SAs, as the kernel needs to know it. */
 export interface ChildSa {
   /** Unique among all that this agent ever has. */
@@ -35,6 +42,6 @@ export interface ChildSa {
   readonly inbound: ChildHalf;
   readonly outbound: ChildHalf;
   /** ESP in UDP (RFC 3948), where a NAT is on the way. */
-  readonly encapsulation?: { readonly localPort: number; readonly peerPort: number };
+  readonly encapsulation?: Encapsulation;
   readonly peerAuth: PeerAuth;
 }

@@ -19,6 +19,7 @@ import type { Proof } from './proof.ts';
 import { onAnswerInstalled, onAnswerRefused, onHalfOpenRequest, onPeerKeys } from './responder.ts';
 import { secretsOf, tell, type Child, type Session, type SpiPurpose, type Timer } from './session.ts';
 import { onStandingRequest, onStandingResponse, onSwitch, probe } from './standing.ts';
+import { onKeepalive } from './whereabouts.ts';
 
 /** Brings an input to the function that the phase of the session has for it; docs/STATES.md draws it. */
 
@@ -178,6 +179,9 @@ export function onTimer(session: Session, timer: Timer): void {
       return;
     case 'switch':
       onSwitch(session);
+      return;
+    case 'keepalive':
+      onKeepalive(session);
       return;
     case 'lifetime':
       session.tasks.push({ what: 'rekeyIke' });

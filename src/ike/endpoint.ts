@@ -29,6 +29,7 @@ import type { PrivateGroup } from './private-group.ts';
 import type { Proof } from './proof.ts';
 import { isAuthenticated, liveChildOf, pairKey, pairOf, Pairs, takeLeave } from './pairs.ts';
 import { secretsOf, startTimer, type Child, type Host, type Session, type SpiPurpose } from './session.ts';
+import { mayMove, onMapping, startKeepalives } from './whereabouts.ts';
 import { onExpired, probeAtOnce, renew, runTasks } from './standing.ts';
 import { Timetable } from './timetable.ts';
 
@@ -49,6 +50,8 @@ export interface EndpointOptions {
   /** Whether `keyLog` effects are wanted. */
   readonly keyLog: boolean;
   readonly ports: { readonly ike: number; readonly natt: number };
+  /** The kernel keeps our NAT from forgetting us while a child stands. */
+  readonly kernelKeepalives?: boolean;
   /** Which ML-KEMs may follow the first key exchange, best first; none: there is but one. All, where it is not said. */
   readonly kems?: readonly number[];
   /** Where they differ from `defaultLimits`. */
@@ -109,6 +112,14 @@ export type EndpointInput =
     }
   /** The kernel's lifetime of an inbound or outbound state is reached. */
   | { readonly kind: 'expired'; readonly spi: number; readonly hard: boolean }
+  /** Authenticated packets of the inbound SA come from there now. */
+  | {
+      readonly kind: 'mapping';
+      readonly local: IpAddress;
+      readonly peer: IpAddress;
+      readonly spi: number;
+      readonly port: number;
+    }
   /** Delete everything with the peers, best effort, and take nothing new. */
   | { readonly kind: 'close' }
   | { readonly kind: 'tick' };
@@ -130,6 +141,8 @@ export type EndpointEffect =
   /** Answered by `installed` or `installFailed`. `both`: inbound state, outbound state, then the policies. */
   | { readonly kind: 'install'; readonly child: ChildSa; readonly part: 'inbound' | 'outbound' | 'both' }
   | { readonly kind: 'remove'; readonly child: ChildSa; readonly why: string }
+  /** The ports of the child are others now: `child` has them. */
+  | { readonly kind: 'move'; readonly child: ChildSa }
   /** Which keys may the peer that calls itself `id` prove? Answered by `peerKeys`. */
   | {
       readonly kind: 'askPeerKeys';
@@ -285,6 +298,13 @@ export class IkeEndpoint {
       case 'expired':
         for (const session of this.#sessions.values()) {
           if (onExpired(session, input.spi, input.hard)) this.#touched.add(session);
+        }
+        return;
+      case 'mapping':
+        for (const session of this.#pairs.of(pairKey(input.local, input.peer))) {
+          if (!session.children.has(input.spi)) continue;
+          this.#touched.add(session);
+          onMapping(session, input.port);
         }
         return;
       case 'close':
@@ -477,6 +497,7 @@ export class IkeEndpoint {
         this.#touched.add(session);
         if (session.children.size === 0) startTimer(session, 'childless', limits.childlessMs);
         this.#armLifetime(session);
+        startKeepalives(session);
       },
       reauthenticate: (session, why) => {
         this.#attempts.beginBeside(session, false, why);
@@ -530,7 +551,10 @@ export class IkeEndpoint {
     this.#halfOpen.close(session);
     startTimer(session, 'childless', childlessMs);
     this.#armLifetime(session);
+    startKeepalives(session);
     if (initialContact) this.#pairs.initialContact(session);
+    // Behind one NAT there may be many hosts; those of one network are counted in all.
+    if (mayMove(session)) return;
     const standing = this.#pairs.others(session).filter((s) => s.phase.phase === 'standing');
     if (standing.length < sessionsPerPair) return;
     // A stranger that comes anew does not push out an authenticated peer.

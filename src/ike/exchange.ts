@@ -6,6 +6,7 @@ import type { Message, MessageHead } from './message.ts';
 import type { InnerPayload } from './payloads.ts';
 import { patienceMs } from './retransmit.ts';
 import { secretsOf, spiIOf, spiROf, startTimer, type Secrets, type Session } from './session.ts';
+import { heardFrom } from './whereabouts.ts';
 
 /**
  * The window of one request in each direction (RFC 7296 §2.1–2.3): our request is repeated until its response is
@@ -13,8 +14,13 @@ import { secretsOf, spiIOf, spiROf, startTimer, type Secrets, type Session } fro
  */
 
 /** Puts the datagrams on the wire, with the non-ESP marker on the port where ESP may come too (RFC 3948 §2.2). */
-export function transmit(session: Session, datagrams: readonly Uint8Array[]): void {
-  const { host, local, remote } = session;
+export function transmit(
+  session: Session,
+  datagrams: readonly Uint8Array[],
+  { local, remote }: { readonly local: Endpoint; readonly remote: Endpoint } = session,
+): void {
+  const { host } = session;
+  session.sentAt = host.now;
   for (const datagram of datagrams) {
     host.emit({ kind: 'send', local, remote, octets: marked(datagram, local, host.options.ports) });
   }
@@ -107,7 +113,7 @@ export function sendAnswer(
   session.answering = undefined;
   session.timers.delete('peerKeys');
   session.fragments.delete('request');
-  transmit(session, datagrams);
+  transmit(session, datagrams, session.asked);
 }
 
 /** One request outside the window that nobody waits for: the last word to a peer. */
@@ -148,7 +154,7 @@ export function receive(
     if (session.outgoing?.messageId !== messageId || session.outgoing.exchange !== exchange) return undefined;
   } else if (messageId !== session.nextExpected) {
     if (messageId === session.lastAnswer?.messageId && isAuthentic(message, session.lastAnswer.opener)) {
-      transmit(session, session.lastAnswer.datagrams);
+      transmit(session, session.lastAnswer.datagrams, { local, remote });
     }
     return undefined;
   } else if (session.answering !== undefined) {
@@ -157,10 +163,14 @@ export function receive(
   const opened = open(session, secrets, message);
   if (!opened) return undefined;
   session.heardAt = session.host.now;
-  // Its requests may come from another port once a NAT was found; answers go where they came from (§2.11, §2.23).
-  if (!response) {
+  // Answers go where the request came from (§2.11); what we begin ourselves follows the peer only where it may.
+  if (!response) session.asked = { local, remote };
+  if (session.phase.phase === 'authAwaited') {
+    // The initiator moves to the other port when it has found a NAT, and may do so without one (§2.23).
     session.local = local;
     session.remote = remote;
+  } else {
+    heardFrom(session, local, remote);
   }
   return { response, exchange, messageId, ...opened };
 }

@@ -67,6 +67,8 @@ export interface Limits {
   readonly redundantMs: number;
   /** Outbound traffic moves to a rekeyed child at the latest after this (RFC 7296 §2.8). */
   readonly rekeySwitchMs: number;
+  /** Behind a NAT something is sent at least this often (RFC 3948 §4). */
+  readonly keepaliveMs: number;
   /** An IKE SA is replaced after this. */
   readonly ikeLifetimeMs: number;
 }
@@ -111,5 +113,6 @@ export const defaultLimits: Limits = {
   outOfStepMs: 240_000,
   redundantMs: 30_000,
   rekeySwitchMs: 2_000,
+  keepaliveMs: 20_000,
   ikeLifetimeMs: 8 * 3_600_000,
 };

@@ -32,6 +32,8 @@ export interface Session {
   /** The ports move when a NAT is found (§2.23). */
   local: Endpoint;
   remote: Endpoint;
+  /** Between which ends the peer's last request came: its answer goes the same way (§2.11). */
+  asked: { readonly local: Endpoint; readonly remote: Endpoint } | undefined;
   readonly createdAt: Instant;
   phase: Phase;
 
@@ -93,6 +95,8 @@ export interface Session {
   readonly children: Map<number, Child>;
   /** When an authenticated message last came. */
   heardAt: Instant;
+  /** When a message of it last left. */
+  sentAt: Instant;
   readonly timers: Map<Timer, Instant>;
 }
 
@@ -199,7 +203,8 @@ export interface IntAuth {
 }
 
 export interface Child {
-  readonly sa: ChildSa;
+  /** Another one where the peer's NAT has moved it. */
+  sa: ChildSa;
   readonly suite: string;
   /**
    * `installing`: the kernel is at it. `shadowed`: it stands inbound only, because an authenticated child of the pair
@@ -336,6 +341,7 @@ export type Timer =
   | 'confirm'
   | 'linger'
   | 'switch'
+  | 'keepalive'
   | 'lifetime'
   | 'reauth';
 
@@ -376,6 +382,8 @@ export interface Host {
   proved(session: Session): void;
   /** Begins anew without telling who we are, for the attempts of `session`. */
   retryAnonymously(session: Session): void;
+  /** Whether the peer began with us at about the same time. */
+  hasCrossed(session: Session): boolean;
   /** Whether the pair has a live child whose peer is authenticated, in another IKE SA. */
   authenticatedElsewhere(session: Session): boolean;
   /** Whether the pair has any other standing IKE SA. */
@@ -415,6 +423,7 @@ export function newSession(
     peerSpi: options.peerSpi ?? (0n as IkeSpi),
     local,
     remote,
+    asked: undefined,
     createdAt: host.now,
     phase,
     trusted: undefined,
@@ -443,6 +452,7 @@ export function newSession(
     goneEarly: new Set(),
     children: new Map(),
     heardAt: host.now,
+    sentAt: host.now,
     timers: new Map(),
   };
 }

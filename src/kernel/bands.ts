@@ -27,6 +27,12 @@ export const Priority = {
 /** Ranks within one band of {@link Priority}. */
 export const rankLast = 0xfff;
 
+/**
+ * The bits of packets' marks that tell hosts behind one NAT apart, where that is wanted: 1 to 255 for each address
+ * that the NAT shows.
+ */
+export const hostMark = { mask: 0x00ff_0000, shift: 16, last: 0xff } as const;
+
 export function isOurs(reqidOrPriority: number): boolean {
   return reqidOrPriority >= bandFirst && reqidOrPriority <= bandLast;
 }

@@ -1,12 +1,13 @@
 import { formatAddress, type IpAddress } from '../net/address.ts';
 import { hostPrefix, type Prefix } from '../net/prefix.ts';
-import { bandLast, isOurs, larvalReqid, Priority } from './bands.ts';
+import { bandLast, hostMark, isOurs, larvalReqid, Priority } from './bands.ts';
 import { policyKey, samePolicy, stateKey } from './policies.ts';
 import type {
   EspState,
   EspSuite,
   KernelOp,
   KernelSnapshot,
+  Mark,
   Mode,
   Policy,
   StateId,
@@ -34,7 +35,20 @@ export interface InstallableChild {
     readonly encryptionKey: Uint8Array;
     readonly integrityKey?: Uint8Array;
   };
-  readonly encapsulation?: { readonly localPort: number; readonly peerPort: number };
+  /** `hidden`: who is behind a NAT. */
+  readonly encapsulation?: {
+    readonly localPort: number;
+    readonly peerPort: number;
+    readonly hidden: 'local' | 'peer' | 'both';
+  };
+}
+
+export interface LedgerOptions {
+  /**
+   * Tell hosts behind one NAT apart by marks: what comes out of the SA of one of them is marked, and policies about
+   * that mark send the answer back to it, where the answer carries the mark too (`net.ipv4.tcp_fwmark_accept` for TCP).
+   */
+  readonly marks?: boolean;
 }
 
 /**
@@ -49,16 +63,23 @@ export interface InstallableChild {
  * Additions come first and removals last. The block of a `private` rule lies below the policies of an SA and is
  * touched by none of this, so that no order and no accident leaves such a peer in the clear.
  *
- * **Limitations:** two hosts behind one NAT share the pair's policies: what we send goes to the newer child.
+ * Several hosts behind one NAT have one address, which is all that policies know. Without marks a pair has one host,
+ * the one that {@link neighbours} says is there; with marks each has policies of its own about what carries its mark.
+ * What carries none goes to the only host, and with more than one nowhere: to the wrong one it must not go.
  */
 export class KernelLedger {
   readonly #pairs = new Map<string, Pair>();
   readonly #reqids = new Set<number>();
   /** The child whose state it is, by the state: the peer chooses the SPI that we send with, and may choose one twice. */
   readonly #owners = new Map<string, number>();
+  readonly #marks: boolean;
   #nextReqid = larvalReqid + 1;
   #rules: readonly StandingRule[] = [];
   #standing = new Map<string, Policy>();
+
+  constructor(options: LedgerOptions = {}) {
+    this.#marks = options.marks ?? false;
+  }
 
   /**
    * Removes the SAs that an earlier agent left behind. Its standing policies stay until {@link setRules}, which
@@ -91,8 +112,10 @@ export class KernelLedger {
   install(child: InstallableChild, part: 'inbound' | 'outbound' | 'both'): KernelOp[] {
     const pair = this.#pairOf(child);
     const before = pair.children.get(child.id) ?? { child, inbound: false, outbound: false };
-    const after = {
+    const host = before.host ?? this.#hostOf(pair, child);
+    const after: Entry = {
       child,
+      host,
       inbound: before.inbound || part !== 'outbound',
       outbound: before.outbound || part !== 'inbound',
     };
@@ -104,12 +127,38 @@ export class KernelLedger {
       if (!this.#owners.has(state)) this.#owners.set(state, child.id);
     }
     if (after.inbound && !before.inbound) {
-      ops.push({ op: 'addState', state: inboundState(child, pair.reqid) });
+      ops.push({ op: 'addState', state: inboundState(child, pair.reqid, host) });
     }
     if (after.outbound && !before.outbound) {
       ops.push({ op: 'addState', state: outboundState(child, pair.reqid) });
     }
     return [...ops, ...this.#settle(pair)];
+  }
+
+  /** The child has other ports than when it was installed. */
+  move(child: InstallableChild): KernelOp[] {
+    const pair = this.#pairs.get(pairKey(child));
+    const entry = pair?.children.get(child.id);
+    if (!pair || !entry) return [];
+    // Not as a new entry: which one is newest has not changed.
+    pair.children.set(child.id, { ...entry, child });
+    if (entry.host && child.encapsulation) entry.host.port = child.encapsulation.peerPort;
+    const states = [
+      ...(entry.inbound ? [inboundState(child, pair.reqid, entry.host)] : []),
+      ...(entry.outbound ? [outboundState(child, pair.reqid)] : []),
+    ];
+    return states.map((state) => ({ op: 'changeState', state }));
+  }
+
+  /**
+   * The ids of the children of other hosts that have the peer's address as well, as far as can be seen: they are behind
+   * a NAT, as it is, and have another port there. With marks they do not get in each other's way.
+   */
+  neighbours(child: InstallableChild): readonly number[] {
+    const pair = this.#pairs.get(pairKey(child));
+    const port = portBehindNat(child);
+    if (!pair || this.#marks || pair.children.has(child.id)) return [];
+    return [...pair.children.values()].flatMap((e) => (portBehindNat(e.child) === port ? [] : [e.child.id]));
   }
 
   /**
@@ -167,6 +216,19 @@ export class KernelLedger {
     return pair;
   }
 
+  /** Undefined without marks, for a host of which there can be but one, and for the one too many. */
+  #hostOf(pair: Pair, child: InstallableChild): HiddenHost | undefined {
+    const port = portBehindNat(child);
+    if (!this.#marks || port === undefined) return undefined;
+    const hosts = hostsOf(pair);
+    const known = hosts.find((h) => h.port === port);
+    if (known) return known;
+    for (let number = 1; number <= hostMark.last; number++) {
+      if (!hosts.some((h) => h.number === number)) return { port, number };
+    }
+    return undefined;
+  }
+
   /** The least recently used one, so that what the kernel still has of a pair does not meet another's. */
   #freeReqid(): number {
     for (let tries = larvalReqid; tries < bandLast; tries++) {
@@ -182,7 +244,7 @@ export class KernelLedger {
   /** The operations from the pair's policies of before to those that its children want. */
   #settle(pair: Pair): KernelOp[] {
     const group = standingGroup(this.#rules, pair.peer);
-    const wanted = pairPolicies(pair, group === 'private' || group === 'block');
+    const wanted = policiesOf(pair, group === 'private' || group === 'block');
     const ops = difference(pair.policies, wanted);
     pair.policies = wanted;
     return ops;
@@ -200,13 +262,55 @@ interface Pair {
 
 interface Entry {
   readonly child: InstallableChild;
+  /** Set where marks tell hosts behind one NAT apart. */
+  readonly host?: HiddenHost | undefined;
   /** Whether the state is in the kernel, or on its way. */
   readonly inbound: boolean;
   readonly outbound: boolean;
 }
 
-function pairPolicies(pair: Pair, mustBePrivate: boolean): Map<string, Policy> {
+/** A host behind a NAT that others are behind, too; all its children share it. */
+interface HiddenHost {
+  /** Of its ESP and IKE on the outside of the NAT. */
+  port: number;
+  /** From 1 on. */
+  readonly number: number;
+}
+
+/** The port by which a host behind a NAT can be told from others there; undefined for one that has its own address. */
+function portBehindNat({ encapsulation }: InstallableChild): number | undefined {
+  return encapsulation && encapsulation.hidden !== 'local' ? encapsulation.peerPort : undefined;
+}
+
+function hostsOf(pair: Pair): HiddenHost[] {
+  return [...new Set([...pair.children.values()].flatMap((e) => e.host ?? []))];
+}
+
+function markOf(host: HiddenHost): Mark {
+  return { value: (host.number << hostMark.shift) >>> 0, mask: hostMark.mask };
+}
+
+function policiesOf(pair: Pair, mustBePrivate: boolean): Map<string, Policy> {
   const entries = [...pair.children.values()];
+  const hosts = hostsOf(pair);
+  const policies = hosts.flatMap((host): Policy[] => {
+    const own = entries.filter((e) => e.host === host);
+    return hostPolicies(pair, own, mustBePrivate).map((p) => ({ ...p, mark: markOf(host) }));
+  });
+  // Behind those about marks, which it would hide.
+  const priority = hosts.length > 0 ? Priority.protect + 1 : Priority.protect;
+  const plain = entries.filter((e) => !e.host);
+  const unmarked = plain.length > 0 || hosts.length > 1 ? plain : entries;
+  for (const p of hostPolicies(pair, unmarked, mustBePrivate)) policies.push({ ...p, priority });
+  if (unmarked.length === 0 && hosts.length > 1) {
+    const [local, peer] = [hostPrefix(pair.local), hostPrefix(pair.peer)];
+    policies.push({ direction: 'in', source: peer, destination: local, priority, action: 'block' });
+    policies.push({ direction: 'out', source: local, destination: peer, priority, action: 'block' });
+  }
+  return new Map(policies.map((p) => [policyKey(p), p]));
+}
+
+function hostPolicies(pair: Pair, entries: readonly Entry[], mustBePrivate: boolean): Policy[] {
   const receiving = entries.findLast((e) => e.inbound)?.child;
   const sending = entries.findLast((e) => e.outbound)?.child;
   const [local, peer] = [hostPrefix(pair.local), hostPrefix(pair.peer)];
@@ -234,10 +338,10 @@ function pairPolicies(pair: Pair, mustBePrivate: boolean): Map<string, Policy> {
     };
     policies.push({ direction: 'out', source: local, destination: peer, ...common, template });
   }
-  return new Map(policies.map((p) => [policyKey(p), p]));
+  return policies;
 }
 
-function inboundState(child: InstallableChild, reqid: number): EspState {
+function inboundState(child: InstallableChild, reqid: number, host: HiddenHost | undefined): EspState {
   const { encapsulation } = child;
   return {
     ...commonState(child, reqid, hostPrefix(child.peer), hostPrefix(child.local)),
@@ -249,6 +353,7 @@ function inboundState(child: InstallableChild, reqid: number): EspState {
     ...(encapsulation && {
       encapsulation: { sourcePort: encapsulation.peerPort, destinationPort: encapsulation.localPort },
     }),
+    ...(host && { setMark: markOf(host) }),
   };
 }
 
@@ -263,6 +368,7 @@ function outboundState(child: InstallableChild, reqid: number): EspState {
     replayWindow: 0,
     ...(encapsulation && {
       encapsulation: { sourcePort: encapsulation.localPort, destinationPort: encapsulation.peerPort },
+      ...(encapsulation.hidden !== 'peer' && { keepaliveSeconds: KEEPALIVE_SECONDS }),
     }),
   };
 }
@@ -319,5 +425,7 @@ function pairKey(child: { readonly local: IpAddress; readonly peer: IpAddress })
   return `${formatAddress(child.local)} ${formatAddress(child.peer)}`;
 }
 
+/** RFC 3948 §4. */
+const KEEPALIVE_SECONDS = 20;
 /** Packets; twice what libreswan keeps, for paths with several queues. */
 const REPLAY_WINDOW = 256;

@@ -29,6 +29,7 @@ import { Gate } from './gate.ts';
 import type { LookupRecord, Outcome } from './lookup.ts';
 import { PeerKeys } from './peer-keys.ts';
 import type { Moment } from './peer.ts';
+import { roomFor } from './neighbours.ts';
 import { defaultPeerLimits, Peers } from './peers.ts';
 import { admitsPeer, decide, decideInbound, insistsByName, memberRule, prefixRules } from './policy.ts';
 import { Watching } from './watching.ts';
@@ -79,6 +80,7 @@ export class Agent {
       ...(options.groups && { groups: options.groups }),
       keyLog: options.keyLog,
       ports: options.ports,
+      kernelKeepalives: options.capabilities.keepalives,
     });
     this.#peers = new Peers(
       {
@@ -496,6 +498,9 @@ export class Agent {
         this.#peers.story(effect.child.peer, `SA removed: ${effect.why}`, this.#at);
         this.#apply(this.#ledger.remove(effect.child), { what: 'other' });
         return;
+      case 'move':
+        this.#apply(this.#ledger.move(effect.child), { what: 'other' });
+        return;
       case 'askPeerKeys':
         this.#peerKeys.ask(effect.query, effect.peer, effect.id);
         return;
@@ -531,15 +536,23 @@ export class Agent {
   }
 
   #install(child: ChildSa, part: 'inbound' | 'outbound' | 'both'): void {
+    const live = this.#peers.find(child.peer)?.live ?? [];
+    const room = roomFor(child, this.#ledger.neighbours(child), live);
     const why = this.#stopping
       ? 'oe is stopping'
-      : (this.#peers.refusal(child, this.#at.now) ?? unproved(this.#options.policy, child));
+      : (this.#peers.refusal(child, this.#at.now) ??
+        unproved(this.#options.policy, child) ??
+        (room.ok ? undefined : room.why));
     if (why !== undefined) {
       this.#count('refusedByRule');
       this.#peers.story(child.peer, `the SA is not taken: ${why}`, this.#at);
       this.#log({ level: 'warn', event: 'child.refused', peer: child.peer, why });
       this.#drop(child, why);
       return;
+    }
+    if (room.ok) {
+      for (const other of room.displaces)
+        this.#drop(other, 'a host behind the same NAT has proved who it is');
     }
     this.#apply(this.#ledger.install(child, part), { what: 'child', child, part });
   }
@@ -674,8 +687,19 @@ export class Agent {
           input: { kind: 'expired', spi: event.state.spi, hard: event.hard },
         });
         return;
-      case 'acquire':
       case 'mapping':
+        this.#work.push({
+          to: 'endpoint',
+          input: {
+            kind: 'mapping',
+            local: event.state.destination,
+            peer: event.address,
+            spi: event.state.spi,
+            port: event.port,
+          },
+        });
+        return;
+      case 'acquire':
         return;
       case 'overrun':
         this.#log({ level: 'warn', event: 'kernel.overrun' });

@@ -177,6 +177,7 @@ export interface NodeOptions {
   readonly suites?: ConstructorParameters<typeof IkeEndpoint>[0]['suites'];
   readonly keyLog?: boolean;
   readonly groups?: readonly PrivateGroup[];
+  readonly kernelKeepalives?: boolean;
   /** The ML-KEMs that it asks for; without, all. */
   readonly kems?: readonly number[];
 }
@@ -224,6 +225,7 @@ export class Node {
       keyLog: options.keyLog ?? false,
       ...(options.groups && { groups: options.groups }),
       ports: { ike: 500, natt: 4500 },
+      kernelKeepalives: options.kernelKeepalives ?? false,
       ...(options.kems && { kems: options.kems }),
       ...(options.limits && { limits: options.limits }),
     });
@@ -285,6 +287,11 @@ export class Node {
       case 'remove':
         this.kernel.delete(effect.child.id);
         return undefined;
+      case 'move': {
+        const there = this.kernel.get(effect.child.id);
+        if (there) this.kernel.set(effect.child.id, { ...there, child: effect.child });
+        return undefined;
+      }
       case 'askPeerKeys': {
         const keys = this.keysOf(effect.peer);
         return this.#held('peerKeys', { kind: 'peerKeys', query: effect.query, keys });

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { bandFirst, bandLast, Priority } from '../../src/kernel/bands.ts';
 import { FakeKernel } from '../../src/kernel/fake.ts';
 import { KernelLedger, type InstallableChild, type StandingRule } from '../../src/kernel/ledger.ts';
@@ -36,11 +36,92 @@ test('a tunnel has its ends in the templates, and a policy for what it forwards'
 
 test('behind a NAT the ports of each direction are the mirror of the other', () => {
   const { ledger } = host();
-  const ops = ledger.install({ ...child(1), encapsulation: { localPort: 4500, peerPort: 61_000 } }, 'both');
+  const ops = ledger.install(behindNat(1, 61_000), 'both');
   expect(ops.flatMap((op) => (op.op === 'addState' ? [op.state.encapsulation] : []))).toEqual([
     { sourcePort: 61_000, destinationPort: 4500 },
     { sourcePort: 4500, destinationPort: 61_000 },
   ]);
+});
+
+test('a child whose NAT has given it another port keeps its states, which get the port', () => {
+  const { kernel, ledger } = host();
+  kernel.applySync(ledger.install(behindNat(1, 61_000), 'both'));
+  const ops = ledger.move(behindNat(1, 62_000));
+  expect(ops.map(brief)).toEqual(['~state in 0x1001', '~state out 0x2001']);
+  kernel.applySync(ops);
+  const fate = kernel.outbound(local, peer);
+  expect(typeof fate === 'object' && fate.state.encapsulation?.destinationPort).toBe(62_000);
+  expect(ledger.move(behindNat(2, 62_000))).toEqual([]);
+});
+
+test('behind a NAT of ours the kernel is to keep it open, behind one of the peer it is not', () => {
+  const keepalives = (hidden: 'local' | 'peer' | 'both'): unknown[] => {
+    const { ledger } = host();
+    const ops = ledger.install(behindNat(1, 4500, hidden), 'both');
+    return ops.flatMap((op) => (op.op === 'addState' ? [op.state.keepaliveSeconds] : []));
+  };
+  expect([keepalives('local'), keepalives('both')]).toEqual([
+    [undefined, 20],
+    [undefined, 20],
+  ]);
+  expect(keepalives('peer')).toEqual([undefined, undefined]);
+});
+
+describe('hosts behind one NAT have one address:', () => {
+  test('without marks the ledger says that another one is there, and none where the port is the same', () => {
+    const { ledger } = host();
+    ledger.install(behindNat(1, 61_000), 'both');
+    expect(ledger.neighbours(behindNat(2, 62_000))).toEqual([1]);
+    expect(ledger.neighbours(behindNat(3, 61_000))).toEqual([]);
+    expect(ledger.neighbours(child(4))).toEqual([1]);
+    expect(ledger.neighbours(behindNat(1, 63_000))).toEqual([]);
+  });
+
+  test('with marks each gets what carries its mark, and what carries none goes to the only host or nowhere', () => {
+    const { kernel } = host();
+    const ledger = new KernelLedger({ marks: true });
+    const to = (mark = 0): unknown => {
+      const fate = kernel.outbound(local, peer, 6, { mark });
+      return typeof fate === 'object' ? fate.esp : fate;
+    };
+    const markOf = (ops: readonly KernelOp[]): number =>
+      ops.flatMap((op) => (op.op === 'addState' && op.state.setMark ? [op.state.setMark.value] : []))[0] ?? 0;
+    const install = (c: InstallableChild): number => {
+      const ops = ledger.install(c, 'both');
+      kernel.applySync(ops);
+      return markOf(ops);
+    };
+    const first = install(behindNat(1, 61_000));
+    expect([to(), to(first)]).toEqual([0x2001, 0x2001]);
+    const second = install(behindNat(2, 62_000));
+    expect(second).not.toBe(first);
+    expect(ledger.neighbours(behindNat(3, 63_000))).toEqual([]);
+    expect([to(first), to(second), to(), to(first | 1)]).toEqual([0x2001, 0x2002, 'drop', 0x2001]);
+    // A rekeyed child, and one whose port has moved, are still of the same host.
+    expect(install(behindNat(4, 61_000))).toBe(first);
+    kernel.applySync(ledger.move(behindNat(4, 64_000)));
+    expect(install(behindNat(5, 64_000))).toBe(first);
+    expect([to(first), to(second)]).toEqual([0x2005, 0x2002]);
+    for (const id of [1, 4, 5]) kernel.applySync(ledger.remove(behindNat(id, 64_000)));
+    expect([to(), to(second), to(first)]).toEqual([0x2002, 0x2002, 0x2002]);
+    kernel.applySync(ledger.remove(behindNat(2, 62_000)));
+    expect(kernel.snapshotSync().states).toEqual([]);
+    expect(kernel.snapshotSync().policies.some((p) => p.mark || p.template)).toBe(false);
+  });
+
+  test('a packet out of the SA of one of them meets the policy about its mark', () => {
+    const { kernel } = host();
+    const ledger = new KernelLedger({ marks: true });
+    for (const [id, port] of [
+      [1, 61_000],
+      [2, 62_000],
+    ] as const) {
+      kernel.applySync(ledger.install(behindNat(id, port), 'both'));
+    }
+    expect(kernel.inbound({ ...from(peer), esp: { spi: 0x1001 } })).toBe('accept');
+    expect(kernel.inbound({ ...from(peer), esp: { spi: 0x1002 } })).toBe('accept');
+    expect(kernel.inbound(from(peer))).toBe('drop');
+  });
 });
 
 test('without ESN a state ends before its sequence numbers do (RFC 4303 §3.3.3)', () => {
@@ -339,6 +420,14 @@ function child(id: number): InstallableChild {
     inbound: half(0x1000 + id),
     outbound: half(0x2000 + id),
   };
+}
+
+function behindNat(
+  id: number,
+  peerPort: number,
+  hidden: 'local' | 'peer' | 'both' = 'peer',
+): InstallableChild {
+  return { ...child(id), encapsulation: { localPort: 4500, peerPort, hidden } };
 }
 
 function brief(op: KernelOp): string {
