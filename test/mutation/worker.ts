@@ -62,34 +62,56 @@ const scenes: Scene[] = readdirSync(place)
   .filter((name) => name.endsWith('.scene'))
   .flatMap((file) => readScenes(read(file), file, read));
 
-port.on('message', (message: { readonly id: number; readonly mutant: Mutant | undefined }) => {
-  current = message;
-  port.postMessage({ kind: 'begun', id: message.id });
-  void judge(message.id).then((killer) => {
-    port.postMessage({ kind: 'done', id: message.id, killer });
+/** Who noticed a mutant. */
+export interface Noticed {
+  readonly by: 'octets' | 'scene';
+  /** The scene, or what is wrong. */
+  readonly what: string;
+  /** The worker is at its end. */
+  readonly isEnd?: boolean;
+}
+
+export interface Played {
+  readonly noticed: Noticed | undefined;
+}
+
+interface Order {
+  readonly id: number;
+  readonly mutant: Mutant | undefined;
+  /** The scene that noticed it before. */
+  readonly first: string | undefined;
+}
+
+port.on('message', (order: Order) => {
+  current = order;
+  void judge(order).then((noticed) => {
+    port.postMessage({ noticed } satisfies Played);
   });
 });
 
-/** The scene that notices the mutant, or undefined. One that noticed another before comes first. */
-async function judge(id: number): Promise<string | undefined> {
-  const mutant = current.mutant;
+/** Scenes that noticed a mutant lately: they may well notice the next one. */
+let recent: Scene[] = [];
+
+async function judge({ id, mutant, first }: Order): Promise<Noticed | undefined> {
   if (mutant && reached === undefined) reached = await reach();
   let player: typeof Player;
   try {
     const vectors = (await import(`./vectors.ts?mutant=${id}`)) as typeof Vectors;
     const wrong = vectors.wrongVector();
-    if (wrong !== undefined) return `vectors: ${wrong}`;
+    if (wrong !== undefined) return { by: 'octets', what: wrong };
     player = await load(id);
   } catch (error) {
-    return `it throws: ${(error as Error).message}`;
+    return { by: 'octets', what: `it throws: ${(error as Error).message}` };
   }
-  const candidates = mutant && reached ? scenes.filter((scene) => reached?.(scene, mutant)) : [...scenes];
-  for (const scene of candidates) {
-    const noticed = notices(player, scene);
-    if (noticed === undefined) continue;
-    scenes.splice(scenes.indexOf(scene), 1);
-    scenes.unshift(scene);
-    return `${scene.title}: ${noticed}`;
+  const before = scenes.filter((scene) => scene.title === first);
+  const reaching = [...new Set([...before, ...recent, ...scenes])].filter(
+    (scene) => !mutant || before.includes(scene) || (reached?.(scene, mutant) ?? true),
+  );
+  for (const scene of reaching) {
+    const problem = notices(player, scene);
+    if (problem === undefined) continue;
+    recent = [scene, ...recent.filter((other) => other !== scene)].slice(0, 20);
+    return { by: 'scene', what: mutant ? scene.title : `${scene.title}: ${problem}` };
   }
   return undefined;
 }
@@ -124,8 +146,11 @@ async function reach(): Promise<(scene: Scene, mutant: Mutant) => boolean> {
   session.post('Profiler.enable');
   session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
   const places = new Map<Scene, Map<string, readonly Range[]>>();
+  const times = new Map<Scene, number>();
   for (const scene of scenes) {
+    const begun = performance.now();
     notices(player, scene);
+    times.set(scene, performance.now() - begun);
     session.post('Profiler.takePreciseCoverage', (_, coverage) => {
       const files = new Map<string, readonly Range[]>();
       for (const script of coverage.result) {
@@ -143,6 +168,8 @@ async function reach(): Promise<(scene: Scene, mutant: Mutant) => boolean> {
   session.post('Profiler.stopPreciseCoverage');
   session.disconnect();
   current = { id, mutant };
+  // The quick ones first.
+  scenes.sort((a, b) => (times.get(a) ?? 0) - (times.get(b) ?? 0));
   return (scene, { file, reachedAt, isTop }) => {
     // What runs while a module is loaded has run before any scene.
     if (isTop) return true;

@@ -84,7 +84,7 @@ const signersPerRRset = 2;
 export class Chain {
   readonly #context: ChainContext;
   readonly #view: ChainView;
-  readonly #waiting = new Set<NameKey>();
+  readonly #wanting = new Set<NameKey>();
 
   constructor(context: ChainContext) {
     this.#context = context;
@@ -163,9 +163,7 @@ export class Chain {
    * The zone that holds `name`: walks down from the closest zone that is known, label by label, asking for DS, to a
    * proof of an unsigned delegation or to the name itself (RFC 4035 §5.2). `hint` is a likely zone cut.
    */
-  enclosing(name: NameKey, hint?: NameKey): ZoneEntry | Indeterminate | undefined {
-    const exempt = this.#exemptZone(name);
-    if (exempt) return exempt;
+  #enclosing(name: NameKey, hint?: NameKey): ZoneEntry | Indeterminate | undefined {
     const anchor = anchorAbove(this.#context.anchors, name);
     if (anchor === undefined) return unanchored(name);
     let zone = this.zone(anchor);
@@ -195,19 +193,18 @@ export class Chain {
 
   /** What `name` is as the place of a zone cut. */
   zone(name: NameKey): ZoneEntry | undefined {
-    const exempt = this.#exemptZone(name);
-    if (exempt) return exempt;
     const { zones, now, wall } = this.#context;
     const known = zones.get(name, now, wall);
-    if (known || this.#waiting.has(name)) return known;
-    // Taken as wanting until it is known, so that nothing that a peer sends can lead from a name back to itself.
-    this.#waiting.add(name);
+    if (known || this.#wanting.has(name)) return known;
     const entry =
       anchorsAt(this.#context.anchors, name).length > 0
         ? anchoredZone(this.#view, name)
         : delegatedZone(this.#view, name);
-    if (!entry) return undefined;
-    this.#waiting.delete(name);
+    if (!entry) {
+      // Once is enough: names that are signed by several above them would have their chains gone through ever again.
+      this.#wanting.add(name);
+      return undefined;
+    }
     // Where our own limit ended the work, the zone is not to blame.
     if (!this.#context.budget.exhausted) zones.set(entry);
     return entry;
@@ -339,7 +336,7 @@ export class Chain {
     hint?: NameKey,
   ): Insecure | Bogus | Indeterminate | undefined {
     if (signers.length > 0) return undefined;
-    const zone = this.enclosing(limit, hint);
+    const zone = this.#enclosing(limit, hint);
     if (!zone) return undefined;
     if ('status' in zone) return zone;
     const { state } = zone;

@@ -100,7 +100,7 @@ export function nsec3ProofFrom(zone: NameKey, source: Nsec3Source, budget: HashB
   function encloserOf(name: NameKey): { readonly encloser: NameKey; readonly span: Span } | undefined {
     for (let next = name; next !== zone;) {
       const encloser = parentOf(next);
-      if (encloser === undefined || budget.exhausted) return undefined;
+      if (encloser === undefined) return undefined;
       const match = matching(encloser);
       if (match) {
         const span = endsTheZone(match.types) ? undefined : covering(next);

@@ -63,7 +63,7 @@ export function failed(
 
 /** Seconds for which `entry` is kept still. */
 export function secondsLeft(now: Instant, entry: ZoneEntry): number {
-  return Math.max(0, (entry.until - now) / 1000);
+  return (entry.until - now) / 1000;
 }
 
 /** Nothing is trusted above `name`. */
