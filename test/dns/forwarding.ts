@@ -36,6 +36,8 @@ export interface Asked {
   readonly at: number;
 }
 
+const nowAndThen = new Set(['keeping the cache', 'trial of a negative trust anchor']);
+
 /** One-way events under a virtual clock; every upstream answers after `rttMs`. */
 export class Forwarding {
   readonly asked: Asked[] = [];
@@ -122,8 +124,8 @@ export class Forwarding {
       const next = this.#coming[0];
       const due = this.resolver.deadline;
       const at = Math.min(next?.at ?? Infinity, due?.at ?? Infinity);
-      // Nobody waits for what is written now and then.
-      const isIdle = !next && due?.why === 'keeping the cache' && due.at > this.now;
+      // Nobody waits for what is done now and then.
+      const isIdle = !next && due !== undefined && nowAndThen.has(due.why) && due.at > this.now;
       if (at === Infinity || at > until || (isIdle && until === Infinity)) {
         if (until !== Infinity) this.#clock(until);
         return;
