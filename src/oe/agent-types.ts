@@ -46,6 +46,8 @@ export interface AgentOptions extends FindersOptions {
   /** Whether `keyLog` effects are wanted. */
   readonly keyLog: boolean;
   readonly ports: { readonly ike: number; readonly natt: number };
+  /** Tell hosts behind one NAT apart by marks; absent: the second one gets no SA. */
+  readonly marksNeighbours?: boolean;
   readonly policy: Policy;
   readonly budgetMs: number;
   readonly privateBudgetMs: number;

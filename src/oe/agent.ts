@@ -44,7 +44,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #resolver: Resolver;
   readonly #endpoint: IkeEndpoint;
-  readonly #ledger = new KernelLedger();
+  readonly #ledger: KernelLedger;
   readonly #peers: Peers;
   readonly #gate: Gate;
   readonly #peerKeys: PeerKeys;
@@ -73,6 +73,7 @@ export class Agent {
     this.#locals = options.locals;
     this.#routes = { upstreams: options.upstreams, zones: options.zones ?? [] };
     this.#resolver = new Resolver(options);
+    this.#ledger = new KernelLedger({ marks: options.marksNeighbours ?? false });
     this.#endpoint = new IkeEndpoint({
       random: options.random,
       identity: options.identity,

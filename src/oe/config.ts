@@ -63,6 +63,8 @@ export interface Config {
     readonly ports: { readonly ike: number; readonly natt: number };
     /** Undefined: every address of this host. */
     readonly listen: readonly IpAddress[] | undefined;
+    /** What becomes of a second host behind one NAT: it gets no SA, or marks tell the two apart. */
+    readonly natNeighbours: 'refuse' | 'mark';
     /** A file in Wireshark's ikev2_decryption_table format; undefined: no keys are ever written. */
     readonly keyLog: string | undefined;
     /** Private groups, whose members prove themselves without DNS; rules name them. */
@@ -167,7 +169,7 @@ export const defaultConfig: Config = {
     limits: limitDefaults,
     validationDate: undefined,
   },
-  ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, keyLog: undefined, auth: [] },
+  ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, natNeighbours: 'refuse', keyLog: undefined, auth: [] },
   gate: { budgetMs: 1_500, privateBudgetMs: 4_000 },
   policy: defaultPolicy,
   paths: defaultPaths,

@@ -233,6 +233,7 @@ const Schema = v.object({
     v.object({
       ports: v.optional(v.tuple([Port, Port])),
       listen: v.optional(v.array(Address)),
+      'nat-neighbours': v.optional(v.picklist(['refuse', 'mark'])),
       'key-log': v.optional(PathText),
       auth: v.optional(v.array(Auth)),
     }),
@@ -323,6 +324,7 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'dns.validation-date': ['a date', 'validation-date = 2026-01-31T12:00:00Z'],
   'ike.ports': ['the IKE port and the NAT traversal port', 'ports = [500, 4500]'],
   'ike.listen': ['a list of addresses of this host, without ports', 'listen = ["192.0.2.1"]'],
+  'ike.nat-neighbours': ['"refuse" or "mark"', 'nat-neighbours = "refuse"'],
   'ike.key-log': ['an absolute path', 'key-log = "/run/oe/ikev2_decryption_table"'],
   'ike.auth': [
     'tables with name, method and either psk-file, or ca-file, certificate-file and key-file',
@@ -582,6 +584,7 @@ function configOf(read: v.InferOutput<typeof Schema>, lines: ReadonlyMap<string,
     ike: {
       ports: { ike, natt },
       listen: read.ike?.listen?.flatMap((t) => parseAddress(t) ?? []),
+      natNeighbours: read.ike?.['nat-neighbours'] ?? base.ike.natNeighbours,
       keyLog: read.ike?.['key-log'],
       auth: (read.ike?.auth ?? []).map((auth, i) => authOf(auth, i, lines)),
     },

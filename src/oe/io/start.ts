@@ -1,4 +1,4 @@
-import { appendFileSync, chmodSync } from 'node:fs';
+import { appendFileSync, chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Server } from '../../dns/finder.ts';
 import { HostsFile } from '../../dns/io/hosts.ts';
@@ -98,6 +98,8 @@ async function start(
   const complaints = [...complaintsOf(capabilities), ...trust.complaints, ...groupComplaints(groups, wall)];
   const canEncrypt = capabilities.esp4.available || capabilities.esp6.available;
 
+  if (ike.natNeighbours === 'mark') complaints.push(...acceptMarks());
+
   const addresses = (): IpAddress[] => [...(ike.listen ?? localAddresses())];
   let locals = addresses();
   let host = localAddresses();
@@ -195,6 +197,7 @@ async function start(
       capabilities,
       keyLog: ike.keyLog !== undefined,
       ports: ike.ports,
+      marksNeighbours: ike.natNeighbours === 'mark',
       policy,
       budgetMs: gate.budgetMs,
       privateBudgetMs: gate.privateBudgetMs,
@@ -333,6 +336,19 @@ function followAddresses(sockets: IkeSockets, locals: readonly IpAddress[]): voi
 }
 
 /** Writes keys where only their owner can read them. */
+/** Has the kernel give connections that come in with a mark the same mark outwards; what stands in the way of that. */
+function acceptMarks(): string[] {
+  const file = '/proc/sys/net/ipv4/tcp_fwmark_accept';
+  try {
+    if (readFileSync(file, 'utf8').trim() !== '1') writeFileSync(file, '1');
+    return [];
+  } catch (error) {
+    return [
+      `The marks of hosts behind one NAT do not reach TCP: ${messageOf(error)}. Run: sysctl -w net.ipv4.tcp_fwmark_accept=1`,
+    ];
+  }
+}
+
 function keyLogTo(path: string | undefined, log: Log): (line: string) => void {
   if (path === undefined) return () => undefined;
   log({ level: 'warn', event: 'keylog.on', path, why: 'whoever reads this file can read the IKE messages' });
