@@ -14,7 +14,7 @@ export function renderStatus(status: Status, look: Look, nowMs: number): string 
 export function stateWords(peer: PeerStatus): string {
   switch (peer.state) {
     case 'encrypted':
-      return `encrypted (${voucher[peer.verified ?? 'anonymous']})`;
+      return `encrypted (${voucher[peer.verified ?? 'anonymous']}${peer.postQuantum === true ? ', post-quantum' : ''})`;
     case 'clear':
       return `clear: ${peer.reason}`;
     case 'blocked':

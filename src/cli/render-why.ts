@@ -60,6 +60,11 @@ function peerLines(peer: WhyPeer, look: Look): string[] {
   ];
   if (peer.spiIn !== null) {
     lines.push(
+      ...(peer.keyExchanges === null
+        ? []
+        : [
+            `  keys: ${printable(peer.keyExchanges.join(' + '))}${peer.postQuantum === true ? ', post-quantum' : ''}`,
+          ]),
       `  kernel: in ${peer.spiIn}, out ${peer.spiOut ?? '?'}, ${peer.suite ?? '?'}, ${peer.mode ?? '?'} mode`,
     );
   }

@@ -1,7 +1,8 @@
 import type { ChildSa, EspSuite, PeerAuth } from './child.ts';
 import { lowerNonce } from './collisions.ts';
+import { isPostQuantum } from './crypto/kem.ts';
 import { childKeys } from './crypto/prf.ts';
-import { describeEspSuite } from './proposals.ts';
+import { describeEspSuite, keyExchangesOf } from './proposals.ts';
 import type { Child, Mode, Role, Secrets, Session } from './session.ts';
 
 /** What both ends have agreed on for a child. */
@@ -52,6 +53,10 @@ export function childOf(session: Session, secrets: Secrets, peerAuth: PeerAuth, 
       },
     }),
     peerAuth,
+    keyExchange: {
+      methods: keyExchangesOf(secrets.suite),
+      postQuantum: secrets.suite.additional.some(isPostQuantum),
+    },
   };
   return {
     sa,
@@ -80,6 +85,11 @@ export function removeChild(session: Session, child: Child, why: string): void {
   if (!session.children.delete(child.sa.inbound.spi)) return;
   session.host.emit({ kind: 'remove', child: child.sa, why });
   session.host.removed(session, child);
+}
+
+/** Whether there is another that takes its place already. */
+export function isReplaced(session: Session, old: Child): boolean {
+  return [...session.children.values()].some((c) => c.replaces === old.sa.inbound.spi && !c.isRedundant);
 }
 
 /** `transport mode, AES-GCM-16-256, 64-bit sequence numbers`. */

@@ -44,4 +44,13 @@ export interface ChildSa {
   /** ESP in UDP (RFC 3948), where a NAT is on the way. */
   readonly encapsulation?: Encapsulation;
   readonly peerAuth: PeerAuth;
+  /** What the keys of its IKE SA come from. */
+  readonly keyExchange?: KeyExchanges;
+}
+
+/** The key exchanges of an IKE SA, for people: `CURVE25519`, `ML-KEM-768`. */
+export interface KeyExchanges {
+  readonly methods: readonly string[];
+  /** Whether one of them is believed to withstand a quantum computer. */
+  readonly postQuantum: boolean;
 }

@@ -161,6 +161,8 @@ function peerStatus(peer: Peer, now: Instant, traffic: Traffic | undefined): Pee
     reason: peerReason(peer, now),
     mode: live?.child.mode ?? null,
     suite: live?.suite ?? null,
+    keyExchanges: live?.child.keyExchange?.methods ?? null,
+    postQuantum: live?.child.keyExchange?.postQuantum ?? null,
     spiIn: live ? spiText(live.child.inbound.spi) : null,
     spiOut: live ? spiText(live.child.outbound.spi) : null,
     since: iso(live?.since ?? peer.since),
@@ -194,6 +196,8 @@ function whyPeer(peer: Peer, now: Instant, begin: Instant): WhyPeer {
     spiIn: live ? spiText(live.child.inbound.spi) : null,
     spiOut: live ? spiText(live.child.outbound.spi) : null,
     suite: live?.suite ?? null,
+    keyExchanges: live?.child.keyExchange?.methods ?? null,
+    postQuantum: live?.child.keyExchange?.postQuantum ?? null,
     mode: live?.child.mode ?? null,
     story: peer.story.map((s) => ({ afterMs: since(begin, s.at), text: s.text })),
   };

@@ -29,6 +29,9 @@ export interface PeerStatus {
   readonly mode: 'transport' | 'tunnel' | null;
   /** Algorithms of the ESP pair, e.g. `AES-GCM-256`. */
   readonly suite: string | null;
+  /** What the keys come from, e.g. `CURVE25519` and `ML-KEM-768`; and whether that withstands a quantum computer. */
+  readonly keyExchanges: readonly string[] | null;
+  readonly postQuantum: boolean | null;
   readonly spiIn: string | null;
   readonly spiOut: string | null;
   /** ISO 8601, when the present state began. */

@@ -53,6 +53,9 @@ export interface WhyPeer {
   readonly spiIn: string | null;
   readonly spiOut: string | null;
   readonly suite: string | null;
+  /** As in `PeerStatus`. */
+  readonly keyExchanges: readonly string[] | null;
+  readonly postQuantum: boolean | null;
   readonly mode: 'transport' | 'tunnel' | null;
   readonly story: readonly WhyStep[];
 }
