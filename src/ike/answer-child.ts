@@ -1,5 +1,5 @@
 import { isUndecided, noteCrossing } from './collisions.ts';
-import { describeChild, childOf, install } from './child-sa.ts';
+import { describeChild, childOf, install, isReplaced } from './child-sa.ts';
 import { generateDh, supportedGroups } from './crypto/dh.ts';
 import { sendAnswer } from './exchange.ts';
 import { groupName, NotifyType, notifyName } from './numbers.ts';
@@ -130,7 +130,9 @@ export function onAnswerSpi(
   session.answering = { ...answering, step: 'install', child, payloads };
   // What we send stays on the authenticated child of the pair, or on the old one until the peer is ready (§2.8).
   const isShadowed = peerAuth.kind === 'anonymous' && host.authenticatedElsewhere(session);
-  const waits = isShadowed || child.isRedundant || offer.replaces !== undefined;
+  // What stands works; the new one does when our answer has come through. A peer that began anew has nothing else.
+  const isExtra = host.hasFresh(session);
+  const waits = isShadowed || child.isRedundant || offer.replaces !== undefined || isExtra;
   install(session, child, waits ? 'inbound' : 'both');
   return undefined;
 }
@@ -171,6 +173,8 @@ export function settleChild(session: Session, child: Child): void {
  */
 export function switchOutbound(session: Session, at: 'once' | 'leisure' = 'leisure'): void {
   for (const child of session.children.values()) {
+    // What has a successor by now has nothing to take over.
+    if (child.leaving || isReplaced(session, child)) continue;
     const ready =
       (child.state === 'switching' && (at === 'once' || !isUndecided(session, child.replaces))) ||
       (child.state === 'shadowed' && !session.host.authenticatedElsewhere(session));

@@ -1,6 +1,6 @@
 import { randomUnit } from '../random.ts';
 import { later } from '../time.ts';
-import { childOf, describeChild, install, removeChild } from './child-sa.ts';
+import { childOf, describeChild, install, isReplaced, removeChild } from './child-sa.ts';
 import { isRedundant, loserOf, lowerNonce } from './collisions.ts';
 import { generateDh, supportedGroups } from './crypto/dh.ts';
 import { failSession } from './ending.ts';
@@ -70,11 +70,6 @@ export function onChildSpi(session: Session, phase: Standing, task: CreateChild,
     ],
     host.limits.transmissionsEstablished,
   );
-}
-
-/** Whether there is another that takes its place already. */
-export function isReplaced(session: Session, old: Child): boolean {
-  return [...session.children.values()].some((c) => c.replaces === old.sa.inbound.spi && !c.isRedundant);
 }
 
 /** Whether the peer's wish to replace it is being answered. */
@@ -220,6 +215,8 @@ function onChildRefused(session: Session, task: CreateChild, error: NotifyPayloa
     case NotifyType.TS_UNACCEPTABLE:
     case NotifyType.SINGLE_PAIR_REQUIRED:
     case NotifyType.NO_ADDITIONAL_SAS:
+      // What it has no room for beside its own negotiation with us it may take a moment later.
+      if (host.hasCrossed(session)) break;
       giveUpChild(session, task, 'refused', said);
       return;
   }

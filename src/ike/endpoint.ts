@@ -32,6 +32,7 @@ import { secretsOf, startTimer, type Child, type Host, type Session, type SpiPur
 import { mayMove, onMapping, startKeepalives } from './whereabouts.ts';
 import { onExpired, probeAtOnce, renew, runTasks } from './standing.ts';
 import { Timetable } from './timetable.ts';
+import { viewOf, type SessionView } from './view.ts';
 
 /** The key with which this host proves itself. */
 export interface HostIdentity {
@@ -108,7 +109,7 @@ export type EndpointInput =
       readonly kind: 'withdrawn';
       readonly local: IpAddress;
       readonly peer: IpAddress;
-      readonly key: PublicKey;
+      readonly proof: Proof;
     }
   /** The kernel's lifetime of an inbound or outbound state is reached. */
   | { readonly kind: 'expired'; readonly spi: number; readonly hard: boolean }
@@ -226,6 +227,11 @@ export class IkeEndpoint {
     return { sessions: this.#sessions.size, halfOpen: this.#halfOpen.size };
   }
 
+  /** Every IKE SA as it is now. */
+  get sessions(): readonly SessionView[] {
+    return [...this.#sessions.values()].map(viewOf);
+  }
+
   #take(input: EndpointInput): void {
     switch (input.kind) {
       case 'initiate':
@@ -292,7 +298,7 @@ export class IkeEndpoint {
         return;
       }
       case 'withdrawn':
-        this.#pairs.withdraw(pairKey(input.local, input.peer), input.key);
+        this.#pairs.withdraw(pairKey(input.local, input.peer), input.proof);
         this.#touchPair(pairKey(input.local, input.peer));
         return;
       case 'expired':
@@ -519,6 +525,11 @@ export class IkeEndpoint {
         this.#attempts.retryAnonymously(session);
       },
       authenticatedElsewhere: (session) => this.#pairs.authenticatedElsewhere(session),
+      hasCrossed: (session) =>
+        this.#pairs
+          .others(session)
+          .some((s) => s.role === 'responder' && later(s.createdAt, crossingMs) > session.createdAt),
+      hasFresh: (session) => this.#pairs.hasFresh(session),
       hasOther: (session) => this.#pairs.others(session).some((s) => s.phase.phase === 'standing'),
       doubtOthers: (session) => {
         this.#pairs.doubtOthers(session);
@@ -580,6 +591,9 @@ export class IkeEndpoint {
     this.#halfOpen.forget(session);
   }
 }
+
+/** Negotiations that begin within this time of each other can be in each other's way. */
+const crossingMs = 5_000;
 
 /** It began, and has not proved who it is. */
 function isStranger(session: Session): boolean {

@@ -1,5 +1,4 @@
 import { formatAddress, type IpAddress } from '../net/address.ts';
-import type { PublicKey } from '../net/public-key.ts';
 import { later } from '../time.ts';
 import { compareOctets } from '../wire/octets.ts';
 import { switchOutbound } from './answer-child.ts';
@@ -7,7 +6,7 @@ import type { PeerAuth } from './child.ts';
 import { install } from './child-sa.ts';
 import { lowerNonce } from './collisions.ts';
 import { endSession } from './ending.ts';
-import { isAuthentic, proves, samePeerAuth } from './proof.ts';
+import { isAuthentic, proves, samePeerAuth, type Proof } from './proof.ts';
 import { secretsOf, startTimer, tell, type Attempt, type Child, type Session } from './session.ts';
 import { isLeaving, probe } from './standing.ts';
 
@@ -64,6 +63,16 @@ export class Pairs {
     );
   }
 
+  /** Whether there is a child through which what we send arrives, as far as one can tell. */
+  hasFresh(session: Session): boolean {
+    return this.of(pairOf(session)).some(
+      (s) =>
+        liveChildOf(s)?.state === 'live' &&
+        later(s.heardAt, doubtMs) >= s.host.now &&
+        !(session.initialContact && isOlder(s, session)),
+    );
+  }
+
   /** A child stands in `session`: says which IKE SAs of the pair are to go. */
   settle(session: Session): void {
     const { besides } = session;
@@ -103,8 +112,7 @@ export class Pairs {
   initialContact(session: Session): void {
     for (const other of this.others(session)) {
       if (other.phase.phase !== 'standing' || session.phase.phase !== 'standing') continue;
-      const isOlder = other.phase.since < session.createdAt;
-      if (isOlder && samePeerAuth(other.phase.peerAuth, session.phase.peerAuth)) {
+      if (isOlder(other, session) && samePeerAuth(other.phase.peerAuth, session.phase.peerAuth)) {
         endSession(other, 'the peer has begun anew');
       }
     }
@@ -113,9 +121,9 @@ export class Pairs {
   /**
    * The peer's key is published no longer: IKE SAs in which it was proved go, as soon as there is one with another.
    */
-  withdraw(pair: string, key: PublicKey): void {
+  withdraw(pair: string, proof: Proof): void {
     const there = this.of(pair).filter((s) => liveChildOf(s) !== undefined);
-    const old = there.filter(({ phase }) => phase.phase === 'standing' && proves(phase.peerAuth, [key]));
+    const old = there.filter(({ phase }) => phase.phase === 'standing' && proves(phase.peerAuth, [proof]));
     if (there.length === old.length) return;
     for (const session of old) takeLeave(session, 'the key of the peer is published no longer');
   }
@@ -129,6 +137,11 @@ export class Pairs {
     first.timers.delete('retire');
     tell(first, 'the IKE SA that was to be kept has gone; this one stays');
   }
+}
+
+/** Whether it stood before the other began. */
+function isOlder({ phase }: Session, { createdAt }: Session): boolean {
+  return phase.phase === 'standing' && phase.since < createdAt;
 }
 
 /** Deletes it, and its children with it. */

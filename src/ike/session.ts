@@ -386,6 +386,8 @@ export interface Host {
   hasCrossed(session: Session): boolean;
   /** Whether the pair has a live child whose peer is authenticated, in another IKE SA. */
   authenticatedElsewhere(session: Session): boolean;
+  /** Whether the pair has a live child whose peer was heard of a moment ago. */
+  hasFresh(session: Session): boolean;
   /** Whether the pair has any other standing IKE SA. */
   hasOther(session: Session): boolean;
   /** Sees whether the pair's other IKE SAs still have their other end: the peer begins anew beside them. */

@@ -1,7 +1,7 @@
 import { later } from '../time.ts';
 import { grantChild, judgeWish, switchOutbound } from './answer-child.ts';
-import { removeChild } from './child-sa.ts';
-import { askForChild, isReplaced, onCreateChildResponse } from './create-child.ts';
+import { isReplaced, removeChild } from './child-sa.ts';
+import { askForChild, onCreateChildResponse } from './create-child.ts';
 import { endSession } from './ending.ts';
 import { hasten, sendAnswer, settleRequest, type Incoming } from './exchange.ts';
 import { onInformationalRequest, onInformationalResponse, sendInformational } from './informational.ts';
