@@ -47,7 +47,6 @@ export class Runtime {
   readonly #digs = new Map<number, (dig: Dig) => void>();
   #nextLook = 1;
   #timer: NodeJS.Timeout | undefined;
-  #soon: NodeJS.Immediate | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   /** Kernel operations run one after the other. */
   #kernelQueue: Promise<void> = Promise.resolve();
@@ -119,7 +118,6 @@ export class Runtime {
     this.input({ kind: 'stop' });
     await Promise.race([stopped, limit]);
     clearTimeout(this.#timer);
-    clearImmediate(this.#soon);
     await this.#sweep();
   }
 
@@ -262,14 +260,11 @@ export class Runtime {
     if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
-    const wait = Math.min(Math.ceil(at - performance.now()), longestTimerMs);
-    // Not a timer of 0 ms, which is one of 1 ms: work that pauses for others goes on when they have been heard.
-    if (wait <= 0) this.#soon ??= setImmediate(this.#due);
-    else this.#timer = setTimeout(this.#due, wait);
+    const wait = Math.min(Math.max(0, Math.ceil(at - performance.now())), longestTimerMs);
+    this.#timer = setTimeout(this.#due, wait);
   }
 
   readonly #due = (): void => {
-    this.#soon = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
     const due = this.#agent.deadline?.at ?? Number.POSITIVE_INFINITY;
     if (due <= performance.now()) this.input({ kind: 'tick' });
