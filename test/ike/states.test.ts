@@ -18,6 +18,11 @@ test('docs/STATES.md has every timer of the code, and no other', () => {
   expect(firstColumn('timer')).toEqual([...union.matchAll(/'(\w+)'/g)].map((m) => m[1]));
 });
 
+test('docs/STATES.md has every state of a child, and no other', () => {
+  const union = /^ {2}state: ([^;]+);/m.exec(session)?.[1] ?? '';
+  expect(firstColumn('child')).toEqual([...union.matchAll(/'(\w+)'/g)].map((m) => m[1]));
+});
+
 test('docs/STATES.md tells of each message what the code demands', () => {
   for (const { story, once, atMostOnce } of Object.values(shapes)) {
     expect(states).toContain(`| ${story} | ${once.join(', ')} | ${atMostOnce.join(', ')}`.trimEnd());
