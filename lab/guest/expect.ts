@@ -30,7 +30,7 @@ export interface Protected {
   readonly mode: 'transport' | 'tunnel';
   /** `oe` on the client. */
   readonly oe: Oe;
-  readonly verified?: 'dns' | 'anonymous';
+  readonly verified?: 'dns' | 'group' | 'anonymous';
 }
 
 /** Fetches the page and checks what acceptance asks: kernels, the middle, `oe status` and `oe why`. */

@@ -15,8 +15,12 @@ const file = '/etc/oe/oe.toml';
 export interface OeOptions {
   /** Undefined: the host can only be met anonymously. */
   readonly key?: OeKey;
-  /** Rules in order, `[match, group]`. */
-  readonly rules?: readonly (readonly [string, string])[];
+  /** Rules in order, `[match, group]`, and the private group where there is one. */
+  readonly rules?: readonly (readonly [match: string, group: string, auth?: string])[];
+  /** Tables `[[ike.auth]]`; the files that they name are written by the scenario. */
+  readonly auth?: string;
+  /** More lines under `[ike]`. */
+  readonly ike?: readonly string[];
   /** Lines under `[dns]`, in place of the lab's resolver and anchor. */
   readonly dns?: readonly string[];
 }
@@ -27,9 +31,12 @@ export async function startOe(node: Node, logs: string, options: OeOptions = {})
   node.write(
     file,
     `[dns]\n${(options.dns ?? [`upstreams = ["${resolver}"]`, `trust-anchor-file = "${anchorFile}"`]).join('\n')}\n` +
-      `[ike]\nkey-log = "${join(logs, `${node.name}-ike-keys`)}"\n[log]\nlevel = "debug"\n[policy]\n` +
+      `[ike]\nkey-log = "${join(logs, `${node.name}-ike-keys`)}"\n${(options.ike ?? []).map((line) => `${line}\n`).join('')}${options.auth ?? ''}[log]\nlevel = "debug"\n[policy]\n` +
       (options.rules ?? [])
-        .map(([match, group]) => `[[policy.rule]]\nmatch = "${match}"\ngroup = "${group}"\n`)
+        .map(([match, group, auth]) => {
+          const rule = `[[policy.rule]]\nmatch = "${match}"\ngroup = "${group}"\n`;
+          return auth === undefined ? rule : `${rule}auth = "${auth}"\n`;
+        })
         .join(''),
   );
   const daemon = node.start(command('up', '--config', file), 'oe');
