@@ -75,6 +75,11 @@ export interface Played {
   readonly noticed: Noticed | undefined;
 }
 
+/** What has to be known of the scenes is known: from here on a mutant has its time. */
+export interface Begun {
+  readonly begun: true;
+}
+
 interface Order {
   readonly id: number;
   readonly mutant: Mutant | undefined;
@@ -94,6 +99,7 @@ let recent: Scene[] = [];
 
 async function judge({ id, mutant, first }: Order): Promise<Noticed | undefined> {
   if (mutant && reached === undefined) reached = await reach();
+  port?.postMessage({ begun: true } satisfies Begun);
   let player: typeof Player;
   try {
     const vectors = (await import(`./vectors.ts?mutant=${id}`)) as typeof Vectors;
