@@ -54,7 +54,10 @@ const recipe = {
     // What the pinned Node is linked with, and what strongSwan's unpacked programs are.
     ...['libatomic1', 'libstdc++6', 'libgmp10', 'libcap2', 'libsystemd0', 'openssl', 'strace'],
   ],
-  /** Debian's packages of the two peers refuse each other, so these are only unpacked. */
+  /**
+   * Debian's packages of the two peers refuse each other, so these are only unpacked, with the libraries that they want:
+   * strongSwan 6.1 does ML-KEM, and that of the suite does not.
+   */
   beside: [
     ...[
       'libstrongswan',
@@ -63,6 +66,7 @@ const recipe = {
       'strongswan-swanctl',
       'libstrongswan-standard-plugins',
     ],
+    ...['libc6', 'libssl3t64', 'libcap2', 'libsystemd0', 'libzstd1', 'zlib1g', 'libgcc-s1'],
   ],
   /** Older user-mode kernels panic on processors with large vector states, so this one comes from unstable. */
   kernel: 'user-mode-linux',
@@ -95,6 +99,10 @@ export const modules = [
     'sch_netem',
     'nf_tables',
     'nft_xfrm',
+    'act_ct',
+    'nf_conntrack_netlink',
+    'cls_flower',
+    'sch_ingress',
     'af_packet',
   ],
 ];
@@ -265,7 +273,9 @@ async function build(directory: string, say: (line: string) => void): Promise<vo
   await step(
     'Unpacking strongSwan beside libreswan',
     chroot(
-      `cd /tmp; apt-get download ${recipe.beside.join(' ')}; for f in *.deb; do dpkg -x $f /opt/strongswan; rm $f; done`,
+      `cd /tmp; apt-get download ${recipe.beside.map((name) => `${name}/sid`).join(' ')}; ` +
+        `for f in *.deb; do dpkg -x $f /opt/strongswan; rm $f; done; cd /opt/strongswan; ` +
+        `for d in lib lib64; do [ -e $d ] || ln -s usr/$d $d; done; mkdir -p proc dev run var; ln -s ../run var/run`,
     ),
   );
   await step(

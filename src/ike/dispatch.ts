@@ -13,6 +13,7 @@ import {
   onRefusalGrace,
   onSilence,
 } from './initiator.ts';
+import { unfollow } from './followup.ts';
 import type { Message } from './message.ts';
 import { Exchange } from './numbers.ts';
 import type { Proof } from './proof.ts';
@@ -164,6 +165,9 @@ export function onTimer(session: Session, timer: Timer): void {
       return;
     case 'halfOpen':
       if (phase.phase === 'authAwaited') endSession(session, 'IKE_AUTH did not come');
+      return;
+    case 'followUp':
+      unfollow(session);
       return;
     case 'peerKeys':
       if (answering?.step === 'keys' && secrets) onPeerKeys(session, secrets, answering, undefined);

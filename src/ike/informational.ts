@@ -57,7 +57,7 @@ export function onInformationalRequest(session: Session, phase: Standing, incomi
 /** A peer makes one child of one request, and may repeat itself. */
 const goneEarlyAtMost = 4;
 
-type Informational = Exclude<Asking, { readonly what: 'createChild' | 'childSpi' | 'rekeyIke' }>;
+type Informational = Exclude<Asking, { readonly what: 'createChild' | 'childSpi' | 'rekeyIke' | 'followUp' }>;
 
 /** Sends one of our own. */
 export function sendInformational(session: Session, phase: Standing, asking: Informational): void {

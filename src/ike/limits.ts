@@ -24,6 +24,8 @@ export interface Limits {
   readonly groupRounds: number;
   /** A responder's IKE SA that is not authenticated lives so long. */
   readonly halfOpenMs: number;
+  /** How long the key exchanges that are left of a rekeying are waited for (RFC 9370 §2.2.4). */
+  readonly followUpMs: number;
   /** Half-open IKE SAs from which on cookies are wanted, and at most. */
   readonly halfOpenCookies: number;
   readonly halfOpen: number;
@@ -87,6 +89,7 @@ export const defaultLimits: Limits = {
   cookieRounds: 3,
   groupRounds: 3,
   halfOpenMs: 35_000,
+  followUpMs: 30_000,
   halfOpenCookies: 64,
   halfOpen: 1_024,
   halfOpenPerNetwork: 128,

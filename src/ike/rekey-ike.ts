@@ -1,24 +1,24 @@
 import { isRedundant, lowerNonce } from './collisions.ts';
 import { groupWanted, isOutOfStep, pauseMs } from './create-child.ts';
-import { Opener, Sealer } from './crypto/cipher.ts';
 import { generateDh } from './crypto/dh.ts';
-import { cipherKeysOf, ikeKeys, skeyseedRekeyed } from './crypto/prf.ts';
+import { ikeKeys, skeyseedRekeyed } from './crypto/prf.ts';
 import { sendAnswer, sendRequest, type Incoming } from './exchange.ts';
+import { answerFollowUp, askFollowUp, follow, onFollowUpAnswer, unfollow } from './followup.ts';
 import { logKeys } from './key-log.ts';
-import type { IkeSpi } from './message.ts';
 import { Exchange, NotifyType, notifyName, Protocol } from './numbers.ts';
 import { notify, type InnerPayload } from './payloads.ts';
-import { acceptIke, chooseIke, describeIkeSuite, ikeProposals, type IkeSuite } from './proposals.ts';
+import { acceptIke, chooseIke, describeIkeSuite, ikeProposals } from './proposals.ts';
+import { protection } from './secrets.ts';
 import {
   newSession,
   startTimer,
   tell,
   type Asking,
-  type Role,
   type Session,
   type Standing,
+  type Successor,
 } from './session.ts';
-import { firstError, shapes, take } from './shapes.ts';
+import { findNotify, firstError, shapes, take } from './shapes.ts';
 
 /**
  * A new IKE SA out of an old one (RFC 7296 §1.3.2, §2.18). It inherits the children and who the peer is; the side
@@ -45,9 +45,13 @@ export function onRekeyIkeRequest(session: Session, phase: Standing, incoming: I
   }
   const { SA, KE, Nonce } = taken.value;
   const spi = host.newSpi();
-  const choice = chooseIke(SA, { keGroup: KE.group, spi });
+  const offer = { keGroup: KE.group, spi };
+  // Two that cross are settled at once, by one key exchange each; a peer that wants more comes again.
+  const isCrossing = asking?.what === 'rekeyIke';
+  const choice = chooseIke(SA, { ...offer, additional: isCrossing ? [] : host.additional });
   if (choice?.peerSpi === undefined) {
-    answer([notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
+    const couldLater = isCrossing && chooseIke(SA, { ...offer, additional: host.additional }) !== undefined;
+    answer([notify(couldLater ? NotifyType.TEMPORARY_FAILURE : NotifyType.NO_PROPOSAL_CHOSEN)]);
     return;
   }
   const { group } = choice.suite;
@@ -64,16 +68,27 @@ export function onRekeyIkeRequest(session: Session, phase: Standing, incoming: I
   const nonceI = Nonce.nonce.slice();
   const nonceR = host.options.random.octets(32);
   tell(session, '← CREATE_CHILD_SA: rekeys the IKE SA');
-  answer([choice.answer, { kind: 'Nonce', nonce: nonceR }, { kind: 'KE', group, data: dh.publicValue }]);
-  const successor = successorOf(session, phase, {
+  const to: Successor = {
     role: 'responder',
     spi,
     peerSpi: choice.peerSpi,
     suite: choice.suite,
     nonceI,
     nonceR,
-    sharedSecret: shared.secret,
-  });
+  };
+  const agreed = { to, left: choice.suite.additional, secrets: [shared.secret] };
+  const payloads: InnerPayload[] = [
+    choice.answer,
+    { kind: 'Nonce', nonce: nonceR },
+    { kind: 'KE', group, data: dh.publicValue },
+  ];
+  unfollow(session);
+  if (agreed.left.length > 0) {
+    answer([...payloads, follow(session, agreed)]);
+    return;
+  }
+  answer(payloads);
+  const successor = successorOf(session, phase, to, agreed.secrets);
   if (asking?.what !== 'rekeyIke') {
     handOver(session, successor);
     return;
@@ -90,7 +105,9 @@ export function askForIke(session: Session, phase: Standing, wanted?: number): v
   const spi = host.newSpi();
   const dh = generateDh(group, host.options.random);
   const nonce = host.options.random.octets(32);
-  const offered = ikeProposals({ group, spi });
+  // As many key exchanges as the old one had; fewer where the peer wants that, for they still count (RFC 9370 §2.2.4).
+  const additional = phase.secrets.suite.additional.length > 0 ? host.kems : [];
+  const offered = ikeProposals({ group, spi, additional });
   session.asking = { what: 'rekeyIke', spi, nonce, dh, offered };
   tell(session, '→ CREATE_CHILD_SA: rekeys the IKE SA');
   sendRequest(
@@ -116,9 +133,10 @@ export function onRekeyIkeResponse(
   // The other one may have been deleted by the peer, which then knew more than we did.
   const theirs = crossed?.session.phase.phase === 'standing' ? crossed : undefined;
   const made = acceptSuccessor(session, phase, asked, incoming);
+  if (made === 'more') return;
   if (!made) {
     if (theirs) handOver(session, theirs.session);
-    else onRekeyIkeRefused(session, asked, incoming);
+    else onNoSuccessor(session, asked.dh.group, incoming);
     return;
   }
   session.busySince = undefined;
@@ -143,7 +161,7 @@ function acceptSuccessor(
   phase: Standing,
   asked: Extract<Asking, { readonly what: 'rekeyIke' }>,
   incoming: Incoming,
-): { readonly session: Session; readonly phase: Standing } | undefined {
+): { readonly session: Session; readonly phase: Standing } | 'more' | undefined {
   const taken = take(incoming.payloads ?? [], shapes.rekeyIke);
   if (!taken.ok) return undefined;
   const { SA, KE, Nonce } = taken.value;
@@ -151,29 +169,33 @@ function acceptSuccessor(
   const { group } = asked.dh;
   const shared = KE.group === group ? asked.dh.sharedSecret(KE.data) : undefined;
   if (choice?.peerSpi === undefined || choice.suite.group !== group || !shared?.ok) return undefined;
-  const made = successorOf(session, phase, {
+  const to: Successor = {
     role: 'initiator',
     spi: asked.spi,
     peerSpi: choice.peerSpi,
     suite: choice.suite,
     nonceI: asked.nonce,
     nonceR: Nonce.nonce.slice(),
-    sharedSecret: shared.secret,
-  });
+  };
+  const left = choice.suite.additional;
+  if (left.length > 0) {
+    const link = findNotify(incoming.payloads ?? [], NotifyType.ADDITIONAL_KEY_EXCHANGE)?.data;
+    // What the peer has made out of its own request meanwhile is there already.
+    if (!link || asked.crossed) return undefined;
+    askFollowUp(session, phase, { to, left, secrets: [shared.secret] }, link);
+    return 'more';
+  }
+  const made = successorOf(session, phase, to, [shared.secret]);
   return made.phase.phase === 'standing' ? { session: made, phase: made.phase } : undefined;
 }
 
 /** Later again; the old one stays meanwhile. */
-function onRekeyIkeRefused(
-  session: Session,
-  asked: Extract<Asking, { readonly what: 'rekeyIke' }>,
-  incoming: Incoming,
-): void {
+function onNoSuccessor(session: Session, asked: number, incoming: Incoming): void {
   const error = firstError(incoming.payloads ?? []);
   tell(session, `← no new IKE SA: ${error ? `it says ${notifyName(error.type)}` : 'its answer is no good'}`);
   if (isOutOfStep(session, error)) return;
   const group = error?.type === NotifyType.INVALID_KE_PAYLOAD ? groupWanted(error) : undefined;
-  if (group !== undefined && group !== asked.dh.group && session.rekeyTries++ < rekeyTries) {
+  if (group !== undefined && group !== asked && session.rekeyTries++ < rekeyTries) {
     session.tasks.unshift({ what: 'rekeyIke', group });
     return;
   }
@@ -200,27 +222,42 @@ export function settleCandidate(session: Session, payloads: readonly InnerPayloa
   if (payloads.length > 0) handOver(old, session);
 }
 
-interface Successor {
-  readonly role: Role;
-  readonly spi: IkeSpi;
-  readonly peerSpi: IkeSpi;
-  readonly suite: IkeSuite;
-  readonly nonceI: Uint8Array;
-  readonly nonceR: Uint8Array;
-  readonly sharedSecret: Uint8Array;
+/** The peer's next key exchange for the IKE SA that it wants; after the last one it is there. */
+export function onFollowUpRequest(session: Session, phase: Standing, incoming: Incoming): void {
+  const done = answerFollowUp(session, phase, incoming);
+  if (done) handOver(session, successorOf(session, phase, done.to, done.secrets));
+}
+
+export function onFollowUpResponse(
+  session: Session,
+  phase: Standing,
+  asked: Extract<Asking, { readonly what: 'followUp' }>,
+  incoming: Incoming,
+): void {
+  const read = onFollowUpAnswer(session, phase, asked, incoming);
+  if (read.kind === 'asked') return;
+  if (read.kind === 'refused') {
+    onNoSuccessor(session, asked.agreed.to.suite.group, incoming);
+    return;
+  }
+  session.busySince = undefined;
+  handOver(session, successorOf(session, phase, read.agreed.to, read.agreed.secrets));
+  session.tasks.unshift({ what: 'deleteIke', why: 'it was rekeyed', notify: undefined });
 }
 
 /** The new IKE SA, with nothing of the old one but its keys and who the peer is. */
-function successorOf(old: Session, phase: Standing, to: Successor): Session {
+function successorOf(
+  old: Session,
+  phase: Standing,
+  to: Successor,
+  [sharedSecret = new Uint8Array(0), ...more]: readonly Uint8Array[],
+): Session {
   const { host } = old;
   const { suite, nonceI, nonceR, role } = to;
   const exchange = { prf: suite.prf, nonceI, nonceR };
   const isInitiator = role === 'initiator';
   const keys = ikeKeys(
-    skeyseedRekeyed(phase.secrets.suite.prf, phase.secrets.keys.skD, {
-      ...exchange,
-      sharedSecret: to.sharedSecret,
-    }),
+    skeyseedRekeyed(phase.secrets.suite.prf, phase.secrets.keys.skD, { ...exchange, sharedSecret }, more),
     {
       ...exchange,
       spiI: isInitiator ? to.spi : to.peerSpi,
@@ -231,13 +268,12 @@ function successorOf(old: Session, phase: Standing, to: Successor): Session {
   const secrets = {
     ...phase.secrets,
     suite,
-    keys,
-    sealer: new Sealer(suite.cipher, cipherKeysOf(keys, role), host.options.random),
-    opener: new Opener(suite.cipher, cipherKeysOf(keys, isInitiator ? 'responder' : 'initiator')),
+    ...protection(host, role, suite.cipher, keys),
     nonceI,
     nonceR,
     initI: new Uint8Array(0),
     initR: new Uint8Array(0),
+    intAuth: undefined,
   };
   const session = newSession(
     host,
@@ -253,6 +289,7 @@ function successorOf(old: Session, phase: Standing, to: Successor): Session {
   );
   session.trusted = old.trusted;
   session.identified = old.identified;
+  session.asksWide = old.asksWide;
   tell(session, `IKE SA rekeyed: ${describeIkeSuite(suite)}`);
   logKeys(session, secrets);
   host.adopt(session);

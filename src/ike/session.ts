@@ -52,6 +52,8 @@ export interface Session {
   unwanted: boolean;
   /** A child is asked for though nobody outside waits for it: the peer has lost the one that there was. */
   wantsChild: boolean;
+  /** Behind a NAT: the peer does not take our address for the one that it sees (§2.23.1), and is to say it itself. */
+  asksWide: boolean;
   /** How often a child was asked for that the peer left out, and the IKE SA asked to be replaced. */
   childTries: number;
   rekeyTries: number;
@@ -82,6 +84,8 @@ export interface Session {
     | undefined;
   /** The peer's request that waits for a key, for an SPI, for the kernel. */
   answering: Answering | undefined;
+  /** The IKE SA that the peer wants in the place of this one and has not added all key exchanges to. */
+  following: Following | undefined;
   /** Responder: the IKE_AUTH that is being answered says that it is the peer's only one (§2.4). */
   initialContact: boolean;
   readonly fragments: Map<
@@ -268,9 +272,30 @@ export type Asking =
       /** The peer asks for the same: what its exchange has made, and the lower nonce of it. */
       readonly crossed?: { readonly session: Session; readonly nonce: Uint8Array };
     }
+  /** One more key exchange of the rekeying of the IKE SA (RFC 9370 §2.2.4). */
+  | { readonly what: 'followUp'; readonly agreed: Omit<Following, 'link'>; readonly key: DhKey }
   | Exclude<Task, { readonly what: 'createChild' | 'rekeyIke' }>;
 
 export type CreateChild = Extract<Task, { readonly what: 'createChild' }>;
+
+/** A new IKE SA that is agreed on but for the key exchanges that are left. */
+export interface Following {
+  readonly to: Successor;
+  readonly left: readonly number[];
+  /** SK(0), SK(1), … of RFC 9370 §2.2.4. */
+  readonly secrets: readonly Uint8Array[];
+  readonly link: Uint8Array;
+}
+
+/** What an IKE SA will be that takes the place of another. */
+export interface Successor {
+  readonly role: Role;
+  readonly spi: IkeSpi;
+  readonly peerSpi: IkeSpi;
+  readonly suite: IkeSuite;
+  readonly nonceI: Uint8Array;
+  readonly nonceR: Uint8Array;
+}
 
 /** How far the answer to the peer's request is. */
 export type Answering =
@@ -334,6 +359,7 @@ export type Timer =
   | 'retransmit'
   | 'task'
   | 'halfOpen'
+  | 'followUp'
   | 'peerKeys'
   | 'refusal'
   | 'childless'
@@ -436,6 +462,7 @@ export function newSession(
     firstSpi: { state: 'none' },
     unwanted: false,
     wantsChild: false,
+    asksWide: false,
     childTries: 0,
     rekeyTries: 0,
     busySince: undefined,
@@ -449,6 +476,7 @@ export function newSession(
     tasks: [],
     lastAnswer: undefined,
     answering: undefined,
+    following: undefined,
     initialContact: false,
     fragments: new Map(),
     goneEarly: new Set(),

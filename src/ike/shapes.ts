@@ -35,6 +35,7 @@ export const shapes = {
     once: ['SA', 'Nonce', 'TSi', 'TSr'],
     atMostOnce: ['KE'],
   },
+  followUp: { story: 'IKE_FOLLOWUP_KE', once: ['KE'], atMostOnce: [] },
   rekeyIke: { story: 'CREATE_CHILD_SA for the IKE SA', once: ['SA', 'Nonce', 'KE'], atMostOnce: [] },
 } as const satisfies Record<string, Shape>;
 

@@ -7,7 +7,14 @@ import { hasten, sendAnswer, settleRequest, type Incoming } from './exchange.ts'
 import { onInformationalRequest, onInformationalResponse, sendInformational } from './informational.ts';
 import { Exchange, NotifyType, Protocol } from './numbers.ts';
 import { notify, type NotifyPayload } from './payloads.ts';
-import { askForIke, onRekeyIkeRequest, onRekeyIkeResponse, settleCandidate } from './rekey-ike.ts';
+import {
+  askForIke,
+  onFollowUpRequest,
+  onFollowUpResponse,
+  onRekeyIkeRequest,
+  onRekeyIkeResponse,
+  settleCandidate,
+} from './rekey-ike.ts';
 import { startTimer, tell, type Child, type Session, type Standing } from './session.ts';
 import { findNotify, shapes, take, unknownCritical } from './shapes.ts';
 
@@ -37,6 +44,9 @@ export function onStandingRequest(session: Session, phase: Standing, incoming: I
       return;
     case Exchange.CREATE_CHILD_SA:
       onCreateChildRequest(session, phase, incoming);
+      return;
+    case Exchange.IKE_FOLLOWUP_KE:
+      onFollowUpRequest(session, phase, incoming);
       return;
     default:
       sendAnswer(session, secrets, messageId, exchange, [notify(NotifyType.INVALID_SYNTAX)]);
@@ -140,6 +150,9 @@ export function onStandingResponse(session: Session, phase: Standing, incoming: 
     case 'rekeyIke':
       onRekeyIkeResponse(session, phase, asking, incoming);
       return;
+    case 'followUp':
+      onFollowUpResponse(session, phase, asking, incoming);
+      return;
     case 'liveness':
     case 'deleteChild':
     case 'deleteIke':
@@ -160,6 +173,8 @@ export function runTasks(session: Session): void {
     if ('notBefore' in task && task.notBefore > host.now) continue;
     // The child that the peer is about to get would be between the two IKE SAs.
     if (task.what === 'rekeyIke' && session.answering) continue;
+    // And so would what is asked for while the peer replaces the IKE SA; it comes to its end, or is forgotten.
+    if (session.following && (task.what === 'rekeyIke' || task.what === 'createChild')) continue;
     tasks.splice(i--, 1);
     switch (task.what) {
       case 'createChild':

@@ -22,15 +22,15 @@ describe('two hosts that can do ML-KEM (RFC 9370)', () => {
     const { world, a, b, key } = pair('Ed25519');
     a.initiate(b, [key]);
     world.settle();
-    expect(world.sent.map(nameOf)).toEqual([
+    expect([...new Set(world.sent.map(nameOf))]).toEqual([
       'IKE_SA_INIT request 0',
       'IKE_SA_INIT response 0',
-      'IKE_INTERMEDIATE request 1',
       'IKE_INTERMEDIATE request 1',
       'IKE_INTERMEDIATE response 1',
       'IKE_AUTH request 2',
       'IKE_AUTH response 2',
     ]);
+    expect(world.sent.filter((d) => nameOf(d) === 'IKE_INTERMEDIATE request 1')).toHaveLength(2);
     expect(a.established).toMatchObject([{ peerAuth: { kind: 'key', key } }]);
     expect([...mismatches(a, b), ...mismatches(b, a)]).toEqual([]);
     expect(a.story.join('\n')).toContain('CURVE25519 + ML-KEM-768');
@@ -90,7 +90,7 @@ describe('two hosts that can do ML-KEM (RFC 9370)', () => {
   });
 
   test('a repeated IKE_INTERMEDIATE request gets the same octets, though the keys are others by then', () => {
-    const { world, a, b, key } = pair('Ed25519');
+    const { world, a, b, key } = pair('Ed25519', {}, { limits: whole });
     a.initiate(b, [key]);
     world.step(b);
     world.step(a);
@@ -210,7 +210,7 @@ describe('a peer that breaks the rules of IKE_INTERMEDIATE', () => {
     ['a key of another method', key512],
     ['no key', () => notify(50_000)],
   ])('the responder answers %s: the attempt fails', (_, edit) => {
-    const { world, a, b, key } = pair('Ed25519', {}, logging);
+    const { world, a, b, key } = pair('Ed25519', {}, { ...logging, limits: whole });
     world.meddle(b, (payloads, h) =>
       h.exchange === Exchange.IKE_INTERMEDIATE ? payloads.map(edit) : payloads,
     );
@@ -221,7 +221,7 @@ describe('a peer that breaks the rules of IKE_INTERMEDIATE', () => {
   });
 
   test('a ciphertext that was changed gives other keys: IKE_AUTH is not understood', () => {
-    const { world, a, b, key } = pair('Ed25519', {}, logging);
+    const { world, a, b, key } = pair('Ed25519', {}, { ...logging, limits: whole });
     world.meddle(b, (payloads, h) =>
       h.exchange === Exchange.IKE_INTERMEDIATE ? payloads.map(changed) : payloads,
     );
@@ -298,6 +298,76 @@ describe('a peer that breaks the rules of IKE_INTERMEDIATE', () => {
     }
     expect(b.story.slice(before)).toEqual([]);
     expect(world.wire).toEqual([]);
+  });
+});
+
+describe('an IKE SA that is rekeyed (RFC 9370 §2.2.4)', () => {
+  const eightHours = 8 * 3_600_000;
+
+  test('adds ML-KEM again in IKE_FOLLOWUP_KE, and keeps its child', () => {
+    const { world, a, b, key } = pair('Ed25519');
+    a.initiate(b, [key]);
+    world.settle();
+    const [child] = a.children;
+    const before = world.sent.length;
+    world.pass(eightHours);
+    expect([...new Set(world.sent.slice(before).map(nameOf))]).toEqual(
+      expect.arrayContaining([
+        'CREATE_CHILD_SA request 3',
+        'IKE_FOLLOWUP_KE request 4',
+        'IKE_FOLLOWUP_KE response 4',
+      ]),
+    );
+    for (const { story } of [a, b]) {
+      expect(story.join('\n')).toMatch(/IKE SA rekeyed: .*CURVE25519 \+ ML-KEM-768/);
+    }
+    expect(a.children).toEqual([child]);
+    expect(a.endpoint.counts.sessions).toBe(1);
+    // What is made in it has the same keys on both sides.
+    a.input({ kind: 'expired', spi: child?.inbound.spi ?? 0, hard: false });
+    world.pass(10_000);
+    expect(a.children).not.toEqual([child]);
+    expect(mismatches(a, b)).toEqual([]);
+  });
+
+  test('over a network that loses a third', () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const { world, a, b, key } = pair('Ed25519');
+      a.initiate(b, [key]);
+      world.settle();
+      let n = seed;
+      world.network = () => {
+        n = (n * 1_103_515_245 + 12_345) % 2_147_483_648;
+        return n % 100 < 33 ? [] : [n % 41];
+      };
+      world.pass(eightHours + 600_000);
+      expect(a.children, `seed ${seed}`).toHaveLength(1);
+      expect(mismatches(a, b)).toEqual([]);
+    }
+  });
+
+  test('a link that the responder does not know gets STATE_NOT_FOUND, and the IKE SA stands', () => {
+    const { world, a, b, key } = pair('Ed25519', { ...logging, limits: whole }, { limits: whole });
+    a.initiate(b, [key]);
+    world.settle();
+    world.meddle(a, (payloads, h) =>
+      h.exchange === Exchange.IKE_FOLLOWUP_KE
+        ? payloads.map((p) => (p.kind === 'Notify' ? { ...p, data: new Uint8Array(8) } : p))
+        : payloads,
+    );
+    world.pass(0.95 * eightHours);
+    expect(a.story.join('\n')).toContain('it says STATE_NOT_FOUND');
+    expect(a.children).toHaveLength(1);
+    expect(mismatches(a, b)).toEqual([]);
+  });
+
+  test('a peer that never sends what is left: it is forgotten, and nothing is made', () => {
+    const { world, a, b, key } = pair('Ed25519');
+    a.initiate(b, [key]);
+    world.settle();
+    world.network = (d) => (nameOf(d).startsWith('IKE_FOLLOWUP_KE') ? [] : [0]);
+    world.pass(0.9 * eightHours + 31_000);
+    expect(b.story.join('\n')).not.toContain('IKE SA rekeyed');
   });
 });
 

@@ -49,9 +49,17 @@ export function skeyseed(exchange: KeyExchange): Uint8Array {
   return prf(exchange.prf, concatOctets(exchange.nonceI, exchange.nonceR), exchange.sharedSecret);
 }
 
-/** SKEYSEED of a rekeyed IKE SA (§2.18); `oldPrf` and `oldSkD` are those of the SA that it replaces. */
-export function skeyseedRekeyed(oldPrf: number, oldSkD: Uint8Array, exchange: KeyExchange): Uint8Array {
-  return prf(oldPrf, oldSkD, exchange.sharedSecret, exchange.nonceI, exchange.nonceR);
+/**
+ * SKEYSEED of a rekeyed IKE SA (§2.18); `oldPrf` and `oldSkD` are those of the SA that it replaces, `more` are the secrets
+ * of additional key exchanges (RFC 9370 §2.2.4).
+ */
+export function skeyseedRekeyed(
+  oldPrf: number,
+  oldSkD: Uint8Array,
+  exchange: KeyExchange,
+  more: readonly Uint8Array[] = [],
+): Uint8Array {
+  return prf(oldPrf, oldSkD, exchange.sharedSecret, exchange.nonceI, exchange.nonceR, ...more);
 }
 
 /** All SK_* from SKEYSEED (§2.14); the SPIs are those of the IKE SA that gets the keys. */
