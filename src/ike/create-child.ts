@@ -9,8 +9,16 @@ import { Exchange, Group, NotifyType, notifyName, Protocol } from './numbers.ts'
 import { notify, type InnerPayload, type NotifyPayload, type TsPayload } from './payloads.ts';
 import { acceptEsp, espProposals } from './proposals.ts';
 import type { Proposal, SaPayload } from './sa-payload.ts';
-import { isExactly, selectorsOf } from './selectors.ts';
-import { tell, type Asking, type Child, type CreateChild, type Session, type Standing } from './session.ts';
+import { isExactly, selectorsOf, selectorsOfAll } from './selectors.ts';
+import {
+  secretsOf,
+  tell,
+  type Asking,
+  type Child,
+  type CreateChild,
+  type Session,
+  type Standing,
+} from './session.ts';
 import { findNotify, firstError, shapes, take } from './shapes.ts';
 
 /** The side that asks for a child: in IKE_AUTH (RFC 7296 §1.2) and in CREATE_CHILD_SA (§1.3.1, §1.3.3). */
@@ -64,7 +72,7 @@ export function onChildSpi(session: Session, phase: Standing, task: CreateChild,
       { kind: 'SA', proposals: offered },
       { kind: 'Nonce', nonce },
       { kind: 'KE', group, data: dh.publicValue },
-      selectorsOf('TSi', session.local.address),
+      (session.asksWide ? selectorsOfAll : selectorsOf)('TSi', session.local.address),
       selectorsOf('TSr', session.remote.address),
       ...(task.mode === 'transport' ? [notify(NotifyType.USE_TRANSPORT_MODE)] : []),
     ],
@@ -213,6 +221,14 @@ function onChildRefused(session: Session, task: CreateChild, error: NotifyPayloa
       session.tasks.push({ what: 'createChild', mode: 'tunnel', rekeys: undefined, notBefore: host.now });
       return;
     case NotifyType.TS_UNACCEPTABLE:
+      if (mayAskWide(session)) {
+        session.asksWide = true;
+        session.tasks.push({ what: 'createChild', mode: task.mode, rekeys: undefined, notBefore: host.now });
+        return;
+      }
+      if (host.hasCrossed(session)) break;
+      giveUpChild(session, task, 'refused', said);
+      return;
     case NotifyType.SINGLE_PAIR_REQUIRED:
     case NotifyType.NO_ADDITIONAL_SAS:
       // What it has no room for beside its own negotiation with us it may take a moment later.
@@ -226,6 +242,14 @@ function onChildRefused(session: Session, task: CreateChild, error: NotifyPayloa
   }
   const notBefore = later(host.now, host.limits.childRetryMs * 2 ** session.childTries++);
   session.tasks.push({ ...task, notBefore });
+}
+
+/**
+ * libreswan does not put the address that it sees in the place of the one that we have behind our NAT, as it should
+ * (RFC 7296 §2.23.1); it may narrow all addresses to that one.
+ */
+function mayAskWide(session: Session): boolean {
+  return secretsOf(session)?.nat.local === true && !session.asksWide;
 }
 
 function onRekeyRefused(

@@ -290,6 +290,7 @@ function successorOf(
   session.trusted = old.trusted;
   session.identified = old.identified;
   session.asksWide = old.asksWide;
+  session.asksWide = old.asksWide;
   tell(session, `IKE SA rekeyed: ${describeIkeSuite(suite)}`);
   logKeys(session, secrets);
   host.adopt(session);

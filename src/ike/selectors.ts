@@ -11,6 +11,15 @@ export function selectorsOf(kind: TsPayload['kind'], address: IpAddress): TsPayl
   };
 }
 
+/** Every address of the family, for a peer that is to narrow it to the one by which it knows us (RFC 7296 §2.9). */
+export function selectorsOfAll(kind: TsPayload['kind'], { octets }: IpAddress): TsPayload {
+  const [start, end] = [new Uint8Array(octets.length), new Uint8Array(octets.length).fill(0xff)];
+  return {
+    kind,
+    selectors: [{ kind: 'range', protocol: 0, startPort: 0, endPort: 65_535, start, end }],
+  };
+}
+
 /**
  * What we answer to a peer's selectors: the host alone, however wide they are (RFC 7296 §2.9). Where a NAT hides the
  * host, the peer knows it by another address, and that one is given back: we put the real one in its place

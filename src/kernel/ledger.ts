@@ -7,6 +7,7 @@ import type {
   EspSuite,
   KernelOp,
   KernelSnapshot,
+  Lifetime,
   Mark,
   Mode,
   Policy,
@@ -73,6 +74,7 @@ export class KernelLedger {
   /** The child whose state it is, by the state: the peer chooses the SPI that we send with, and may choose one twice. */
   readonly #owners = new Map<string, number>();
   readonly #marks: boolean;
+  #version = 0;
   #nextReqid = larvalReqid + 1;
   #rules: readonly StandingRule[] = [];
   #standing = new Map<string, Policy>();
@@ -97,6 +99,7 @@ export class KernelLedger {
 
   /** The operations from the standing rules of before to these; the first of a list decides. Includes neighbour discovery's bypass. */
   setRules(rules: readonly StandingRule[]): KernelOp[] {
+    this.#version++;
     this.#rules = rules;
     const wanted = new Map(standingPolicies(rules).map((p) => [policyKey(p), p]));
     const ops = difference(this.#standing, wanted);
@@ -110,6 +113,7 @@ export class KernelLedger {
    * all 65,535 reqids are in use.
    */
   install(child: InstallableChild, part: 'inbound' | 'outbound' | 'both'): KernelOp[] {
+    this.#version++;
     const pair = this.#pairOf(child);
     const before = pair.children.get(child.id) ?? { child, inbound: false, outbound: false };
     const host = before.host ?? this.#hostOf(pair, child);
@@ -166,6 +170,7 @@ export class KernelLedger {
    * nothing of what {@link install} said last, so that the other children's policies are said again.
    */
   remove(child: InstallableChild, refused = false): KernelOp[] {
+    this.#version++;
     const key = pairKey(child);
     const pair = this.#pairs.get(key);
     const ops: KernelOp[] = [];
@@ -185,6 +190,42 @@ export class KernelLedger {
     const gone = statesOf(child).filter((id) => (this.#owners.get(stateKey(id)) ?? child.id) === child.id);
     for (const id of gone) this.#owners.delete(stateKey(id));
     return [...ops, ...gone.map(removedState)];
+  }
+
+  /** Counts what was said to the kernel: the same number twice, and nothing was said in between. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /**
+   * What a snapshot lacks that is to be there, after events were lost or somebody has flushed the kernel: the inbound
+   * SPIs of children that have lost a state (its keys cannot be used again, so the child is gone), and the operations
+   * that put policies back and take out states that nobody knows. Only for a snapshot of the present {@link version}.
+   */
+  compare(snapshot: KernelSnapshot): {
+    readonly lost: readonly StateId[];
+    readonly ops: readonly KernelOp[];
+  } {
+    const present = new Set(snapshot.states.map(stateKey));
+    const entries = [...this.#pairs.values()].flatMap((pair) => [...pair.children.values()]);
+    const wanted = entries.flatMap((e) => statesIn(e).map((id) => ({ id, inbound: inboundId(e.child) })));
+    const lost = new Map(
+      wanted.flatMap(({ id, inbound }) => (present.has(stateKey(id)) ? [] : [[stateKey(inbound), inbound]])),
+    );
+    const known = new Set(wanted.map(({ id }) => stateKey(id)));
+    const strays = snapshot.states.filter((s) => !s.larval && !known.has(stateKey(s)));
+    const policies = new Map(snapshot.policies.map((p) => [policyKey(p), p]));
+    const own = [...this.#standing.values()].concat(
+      ...[...this.#pairs.values()].map((pair) => [...pair.policies.values()]),
+    );
+    const missing = own.filter((p) => {
+      const there = policies.get(policyKey(p));
+      return !there || !samePolicy(there, p);
+    });
+    return {
+      lost: [...lost.values()],
+      ops: [...missing.map((policy): KernelOp => ({ op: 'addPolicy', policy })), ...strays.map(removedState)],
+    };
   }
 
   /** Everything, at a normal stop; blocks last. */
@@ -385,16 +426,46 @@ function commonState(
     mode: child.mode,
     esn: child.esn,
     ...(child.mode === 'transport' && { selector: { source, destination } }),
-    // Without extended numbers a state ends with its 2^32 sequence numbers (RFC 4303 §3.3.3).
-    ...(!child.esn && { lifetime: { softPackets: 0xc000_0000n, hardPackets: 0xffff_ffffn } }),
+    lifetime: {
+      ...lifetime(child),
+      // Without extended numbers a state ends with its 2^32 sequence numbers (RFC 4303 §3.3.3).
+      ...(!child.esn && { softPackets: 0xc000_0000n, hardPackets: 0xffff_ffffn }),
+    },
   };
 }
 
+/**
+ * An hour or 2^40 octets, before which the kernel asks for new keys. The two ends choose SPIs by chance, so that they
+ * seldom ask at the same time.
+ */
+function lifetime({ inbound }: InstallableChild): Lifetime {
+  const share = 80 + (inbound.spi % 16);
+  return {
+    softSeconds: Math.round((LIFETIME_SECONDS * share) / 100),
+    hardSeconds: LIFETIME_SECONDS + 600,
+    softOctets: (LIFETIME_OCTETS * BigInt(share)) / 100n,
+    hardOctets: LIFETIME_OCTETS,
+  };
+}
+
+const LIFETIME_SECONDS = 3_600;
+const LIFETIME_OCTETS = 1n << 40n;
+
 function statesOf(child: InstallableChild): StateId[] {
-  return [
-    { destination: child.peer, spi: child.outbound.spi },
-    { destination: child.local, spi: child.inbound.spi },
-  ];
+  return [outboundId(child), inboundId(child)];
+}
+
+function inboundId(child: InstallableChild): StateId {
+  return { destination: child.local, spi: child.inbound.spi };
+}
+
+function outboundId(child: InstallableChild): StateId {
+  return { destination: child.peer, spi: child.outbound.spi };
+}
+
+/** The states that are in the kernel, or on their way. */
+function statesIn({ child, inbound, outbound }: Entry): StateId[] {
+  return [...(outbound ? [outboundId(child)] : []), ...(inbound ? [inboundId(child)] : [])];
 }
 
 /** What `wanted` has and `current` has not or otherwise, then the removal of what it has no more. */

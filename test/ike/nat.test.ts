@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { Exchange } from '../../src/ike/numbers.ts';
 import { formatEndpoint, type IpAddress } from '../../src/net/address.ts';
-import { toHex } from '../../src/wire/octets.ts';
+import { concatOctets, toHex } from '../../src/wire/octets.ts';
 import {
   classic,
   mismatches,
@@ -137,6 +138,34 @@ describe('we are behind a NAT', () => {
     world.pass(120_000);
     expect(keepalives(world)).toHaveLength(before);
   });
+});
+
+test('a peer that wants to hear the address that it sees is asked once for all, and narrows that to it', () => {
+  const { world, a, b, key, nat } = natted({ keyLog: true });
+  const asked: string[] = [];
+  const { translate } = world;
+  world.translate = (d) => d;
+  world.meddle(a, (payloads, header) => {
+    const ts = payloads.find((p) => p.kind === 'TSi');
+    const [range] = ts?.selectors ?? [];
+    if (range?.kind !== 'range') return payloads;
+    asked.push(`${toHex(range.start)}-${toHex(range.end)}`);
+    // As libreswan would take it: the address that it does not see does not do.
+    return header.exchange === Exchange.IKE_AUTH
+      ? payloads.map((p) => (p === ts ? { ...ts, selectors: [{ ...range, protocol: 17 }] } : p))
+      : payloads;
+  });
+  const { translate: meddle } = world;
+  world.translate = (d) => {
+    const edited = meddle(d);
+    const marked = edited.octets !== d.octets && d.from.port === 4500;
+    return translate(marked ? { ...edited, octets: concatOctets(new Uint8Array(4), edited.octets) } : edited);
+  };
+  a.initiate(b, [key]);
+  world.pass(2_000);
+  expect(asked).toEqual(['c6120001-c6120001', '00000000-ffffffff']);
+  expect(a.established).toMatchObject([{ child: { mode: 'transport', peer: b.address } }]);
+  expect(b.established).toMatchObject([{ child: { peer: nat.outside } }]);
 });
 
 test('without a NAT nothing moves, whatever port an authenticated request comes from', () => {

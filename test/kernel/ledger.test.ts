@@ -422,6 +422,52 @@ function child(id: number): InstallableChild {
   };
 }
 
+describe('after events were lost:', () => {
+  test('nothing is to be done where the kernel has what it should have', () => {
+    const { kernel, ledger } = host();
+    kernel.applySync(ledger.install(child(1), 'both'));
+    kernel.applySync(ledger.install(child(2), 'inbound'));
+    kernel.allocateSpiSync(local, peer);
+    expect(ledger.compare(kernel.snapshotSync())).toEqual({ lost: [], ops: [] });
+  });
+
+  test('a child that has lost a state is named, policies come back, and states that nobody knows go', () => {
+    const { kernel, ledger } = host();
+    kernel.applySync(ledger.install(child(1), 'both'));
+    kernel.applySync(ledger.install(child(2), 'both'));
+    const { policies } = kernel.snapshotSync();
+    kernel.applySync([
+      { op: 'removeState', state: { destination: peer, spi: 0x2001 } },
+      ...policies.map((policy): KernelOp => ({ op: 'removePolicy', policy })),
+    ]);
+    const other = new KernelLedger();
+    kernel.applySync(other.install(child(9), 'inbound').filter((o) => o.op === 'addState'));
+    const { lost, ops } = ledger.compare(kernel.snapshotSync());
+    expect(lost.map((l) => l.spi)).toEqual([0x1001]);
+    expect(ops.filter((o) => o.op === 'removeState').map(brief)).toEqual(['-state 0x1009']);
+    kernel.applySync(ops);
+    expect(kernel.snapshotSync().policies).toHaveLength(policies.length);
+    expect(ledger.compare(kernel.snapshotSync()).ops).toEqual([]);
+  });
+
+  test('what is said to the kernel meanwhile makes a snapshot too old to be compared', () => {
+    const { ledger } = host();
+    const before = ledger.version;
+    ledger.install(child(1), 'both');
+    expect(ledger.version).not.toBe(before);
+  });
+});
+
+test('the kernel asks for new keys within the hour, and before the limits end the states', () => {
+  const { ledger } = host();
+  for (const op of ledger.install(child(1), 'both')) {
+    if (op.op !== 'addState') continue;
+    const { softSeconds = 0, hardSeconds = 0, softOctets = 0n, hardOctets = 0n } = op.state.lifetime ?? {};
+    expect(softSeconds > 2_800 && softSeconds < 3_600 && hardSeconds > 3_600).toBe(true);
+    expect(softOctets > 0n && softOctets < hardOctets).toBe(true);
+  }
+});
+
 function behindNat(
   id: number,
   peerPort: number,
