@@ -70,6 +70,8 @@ export interface ZoneSpec {
   readonly keyProtocol?: number;
   /** Instead of one key that signs everything. */
   readonly keys?: readonly KeySpec[];
+  /** Nobody above knows of it. */
+  readonly undelegated?: boolean;
   /** Addresses of its name server, for {@link SignedWorld.serve} and the referrals to it. */
   readonly servers?: readonly string[];
 }
@@ -129,7 +131,8 @@ export class SignedWorld {
       const zone = new Zone(spec);
       this.#zones.set(zone.name, zone);
     }
-    for (const zone of this.#zones.values()) this.#above(zone.name)?.delegate(zone);
+    for (const zone of this.#zones.values())
+      if (!zone.isUndelegated) this.#above(zone.name)?.delegate(zone);
   }
 
   /** DS records of the topmost signed zone, or of `zone`. */
@@ -197,10 +200,10 @@ export class SignedWorld {
     return this.#tampers.reduce((message, tamper) => tamper(message, question, server), reply);
   }
 
-  /** DS RDATA of a zone, and the DNSKEY RDATA behind it. */
-  keysOf(zone: string): { readonly dnskey: Uint8Array; readonly ds: readonly Uint8Array[] } {
-    const found = this.#zone(key(zone));
-    return { dnskey: found.key.rdata, ds: found.ds };
+  /** The first key of a zone, its DNSKEY RRset and its DS, as RDATA. */
+  keysOf(zone: string): Pick<Zone, 'ds' | 'dnskeys'> & { readonly dnskey: Uint8Array } {
+    const { key: first, ds, dnskeys } = this.#zone(key(zone));
+    return { dnskey: first.rdata, ds, dnskeys };
   }
 
   /** The NSEC or NSEC3 that matches or spans `name`, with its signature, of the zone that holds it or another. */
@@ -438,6 +441,14 @@ class Zone {
     return (this.#spec.digests ?? [Digest.SHA256]).map((digest) =>
       dsRdata(signing, digest, dsDigest(digest, this.name, signing.rdata) ?? new Uint8Array(20)),
     );
+  }
+
+  get isUndelegated(): boolean {
+    return this.#spec.undelegated ?? false;
+  }
+
+  get dnskeys(): readonly Uint8Array[] {
+    return this.#sets.get(this.name)?.get(Type.DNSKEY)?.rdatas ?? [];
   }
 
   get nameServers(): readonly Uint8Array[] {

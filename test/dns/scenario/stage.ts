@@ -93,6 +93,9 @@ function specify(
       case 'optout':
         spec.optOut = true;
         break;
+      case 'undelegated':
+        spec.undelegated = true;
+        break;
       case 'narrow':
       case 'compact':
         spec[option] = true;
@@ -214,9 +217,9 @@ function spoiledBy(options: ReadonlyMap<string, string>, wall: number): Spoiled 
   return spoiled;
 }
 
-/** `junk keys ZONE N [sametag]` and `junk ds ZONE N`: records of no use before the true ones. */
+/** `junk keys ZONE N [sametag]` and `junk ds ZONE N [othertags]`: records of no use before the true ones. */
 function junk(world: SignedWorld, what: string, zone: string, [count, how]: readonly string[]): void {
-  const { dnskey, ds } = world.keysOf(zone);
+  const { dnskey, dnskeys, ds } = world.keysOf(zone);
   const every = Array.from({ length: number(count) }, (_, i) => i + 1);
   if (what === 'ds') {
     const [first] = ds;
@@ -224,6 +227,7 @@ function junk(world: SignedWorld, what: string, zone: string, [count, how]: read
     world.replace(zone, Type.DS, [
       ...every.map((i) =>
         first
+          .with(1, (first[1] ?? 0) ^ (how === 'othertags' ? i : 0))
           .with(20, i)
           .with(21, 0x55)
           .with(22, i >> 8),
@@ -238,7 +242,7 @@ function junk(world: SignedWorld, what: string, zone: string, [count, how]: read
     const rdata = dnskeyRdata(256, algorithm, octets);
     return how === 'sametag' ? withTagOf(rdata, dnskey) : rdata;
   });
-  world.replace(zone, Type.DNSKEY, [...others, dnskey]);
+  world.replace(zone, Type.DNSKEY, [...others, ...dnskeys]);
 }
 
 /** The key tag is a sum of 16-bit words (RFC 4034 appendix B): the last word makes up for the others. */
