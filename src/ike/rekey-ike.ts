@@ -235,11 +235,8 @@ export function onFollowUpResponse(
   incoming: Incoming,
 ): void {
   const read = onFollowUpAnswer(session, phase, asked, incoming);
-  if (read.kind === 'asked') return;
-  if (read.kind === 'refused') {
-    onNoSuccessor(session, asked.agreed.to.suite.group, incoming);
-    return;
-  }
+  if (read.kind === 'refused') onNoSuccessor(session, asked.agreed.to.suite.group, incoming);
+  if (read.kind !== 'done') return;
   session.busySince = undefined;
   handOver(session, successorOf(session, phase, read.agreed.to, read.agreed.secrets));
   session.tasks.unshift({ what: 'deleteIke', why: 'it was rekeyed', notify: undefined });
@@ -289,7 +286,6 @@ function successorOf(
   );
   session.trusted = old.trusted;
   session.identified = old.identified;
-  session.asksWide = old.asksWide;
   session.asksWide = old.asksWide;
   tell(session, `IKE SA rekeyed: ${describeIkeSuite(suite)}`);
   logKeys(session, secrets);
