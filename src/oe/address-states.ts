@@ -37,12 +37,14 @@ function stateOf(peers: Peers, a: AddressPlan, at: Moment, isTried: boolean): Ad
     case 'refuse':
       return { kind: 'refused', address, reason: fate.reason };
     case 'protect': {
-      if (peer?.insist === true && peer.block === 'refused')
+      if (peer?.insist === true && (peer.block === 'refused' || peer.block === 'full'))
         return { kind: 'refused', address, reason: blockRefused(peer) };
       const standing =
-        isTried || !peer
+        fate.begins && (isTried || !peer)
           ? peers.protect(address, fate.proofs, at)
-          : peers.standing(peer, fate.proofs, at.now);
+          : peer
+            ? peers.standing(peer, fate.proofs, at.now)
+            : ({ kind: 'none' } as const);
       if (standing.kind === 'protected') return { kind: 'protected', address };
       if (standing.kind === 'failed') {
         const { code, why } = standing.failure;
@@ -50,6 +52,7 @@ function stateOf(peers: Peers, a: AddressPlan, at: Moment, isTried: boolean): Ad
         const reason: Reason = { code, why: `${text}: ${why}.`, remedy: remedyFor(code, text) };
         return fate.insist ? { kind: 'refused', address, reason } : { kind: 'clear', address, reason };
       }
+      if (standing.kind === 'none' && !fate.begins) return { kind: 'waiting', address, peer, insist: true };
       if (standing.kind === 'none') {
         const why = `Only the first ${addressesAtOnce} addresses of an answer are tried.`;
         const reason: Reason = { code: 'too-many-addresses', why };

@@ -26,9 +26,17 @@ import type { Gate } from './gate.ts';
 import type { Moment, Peer } from './peer.ts';
 import type { Peers } from './peers.ts';
 import type { Policy } from './policy.ts';
+import type { PolicyChange } from './policy-change.ts';
 
-/** What an {@link Agent} is made from; nothing of it changes while it runs. */
-export interface AgentOptions extends FindersOptions {
+/** What may change while an agent runs. */
+export interface Rules {
+  readonly policy: Policy;
+  readonly budgetMs: number;
+  readonly privateBudgetMs: number;
+}
+
+/** What an {@link Agent} is made from; nothing of it but the {@link Rules} changes while it runs. */
+export interface AgentOptions extends FindersOptions, Rules {
   /** This host's own addresses at the start; `locals` says when they change. */
   readonly locals: readonly IpAddress[];
   /** This host's names of one label; absent: none is answered. */
@@ -48,9 +56,6 @@ export interface AgentOptions extends FindersOptions {
   readonly ports: { readonly ike: number; readonly natt: number };
   /** Tell hosts behind one NAT apart by marks; absent: the second one gets no SA. */
   readonly marksNeighbours?: boolean;
-  readonly policy: Policy;
-  readonly budgetMs: number;
-  readonly privateBudgetMs: number;
   /** Answer questions for ANY with next to nothing (RFC 8482); absent: yes. */
   readonly minimalAny?: boolean;
   /** The prefix of a NAT64 translator (RFC 6147), or how it is found; absent: no address is made. */
@@ -105,6 +110,8 @@ export type AgentInput =
     }
   /** Forgets what failed, with one peer or with all, so that the next lookup tries again. */
   | { readonly kind: 'forgive'; readonly peer?: IpAddress }
+  /** Other rules, in the place of all that hold; `policyChanged` says when the kernel has them. */
+  | { readonly kind: 'policy'; readonly request: number; readonly rules: Rules }
   /** Take everything out of the kernel and say goodbye to the peers; `stopped` follows. */
   | { readonly kind: 'stop' }
   | { readonly kind: 'tick' };
@@ -133,6 +140,13 @@ export type AgentEffect =
   | { readonly kind: 'count'; readonly request: number; readonly states: readonly StateId[] }
   | { readonly kind: 'looked'; readonly request: number }
   | { readonly kind: 'dug'; readonly request: number; readonly dig: Dig }
+  /** The kernel has the rules of `policy`; `refusal`: why it did not take all of them. */
+  | {
+      readonly kind: 'policyChanged';
+      readonly request: number;
+      readonly change: PolicyChange;
+      readonly refusal: string | undefined;
+    }
   /** Nothing of ours is to be in the kernel any longer; the edge can go. */
   | { readonly kind: 'stopped' }
   | { readonly kind: 'log'; readonly event: LogEvent };

@@ -11,18 +11,19 @@ import { decodeQuery, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { ChildSa } from '../ike/child.ts';
+import type { PrivateGroup } from '../ike/private-group.ts';
+import type { Prefix } from '../net/prefix.ts';
 import { IkeEndpoint, type EndpointEffect, type EndpointInput } from '../ike/endpoint.ts';
-import { isOurs } from '../kernel/bands.ts';
-import { KernelLedger, type StandingRule } from '../kernel/ledger.ts';
-import type { KernelEvent, KernelOp, KernelSnapshot } from '../kernel/port.ts';
+import { KernelLedger } from '../kernel/ledger.ts';
+import type { KernelEvent, KernelOp } from '../kernel/port.ts';
 import type { LogEvent } from '../log.ts';
-import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
-import { formatPrefix, hostPrefix } from '../net/prefix.ts';
+import { sameAddress, type IpAddress } from '../net/address.ts';
 import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
-import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
+import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates, Rules } from './agent-types.ts';
 import { unproved } from './admission.ts';
 import { answerOctets, minimalOutcome } from './answers.ts';
+import { Blocks } from './blocks.ts';
 import { digOf } from './dig.ts';
 import { exemption } from './exempt.ts';
 import { Gate } from './gate.ts';
@@ -31,7 +32,9 @@ import { PeerKeys } from './peer-keys.ts';
 import type { Moment } from './peer.ts';
 import { roomFor } from './neighbours.ts';
 import { defaultPeerLimits, Peers } from './peers.ts';
-import { admitsPeer, decide, decideInbound, insistsByName, memberRule, prefixRules } from './policy.ts';
+import { admits, decide, decideInbound, insists, memberRule, prefixesOf } from './policy.ts';
+import { judgeAnew, type PolicyChange } from './policy-change.ts';
+import { blocksIn, standingRules } from './standing-rules.ts';
 import { Watching } from './watching.ts';
 
 /**
@@ -50,6 +53,8 @@ export class Agent {
   readonly #peerKeys: PeerKeys;
   readonly #watching = new Watching();
   readonly #nat64: Nat64;
+  /** The rules, and how long answers wait; see `policy` of the inputs. */
+  #rules: Rules;
   #locals: readonly IpAddress[];
   #routes: Routes;
   #hosts: Hosts = noHosts;
@@ -60,8 +65,7 @@ export class Agent {
 
   readonly #clients = new Map<number, Client>();
   readonly #batches = new Map<number, Batch>();
-  /** Addresses to which nothing may pass without protection, whatever else the rules say of their prefix. */
-  readonly #blocks = new Map<string, IpAddress>();
+  readonly #blocks = new Blocks();
   readonly #counters: Record<string, number> = {};
   #nextId = 1;
   /** Of the resolver, when clients last heard of it: what they were told before may not be told again. */
@@ -70,6 +74,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#rules = options;
     this.#locals = options.locals;
     this.#routes = { upstreams: options.upstreams, zones: options.zones ?? [] };
     this.#resolver = new Resolver(options);
@@ -78,7 +83,7 @@ export class Agent {
       random: options.random,
       identity: options.identity,
       suites: options.capabilities.suites,
-      ...(options.groups && { groups: options.groups }),
+      ...(options.groups && { groups: options.groups.map((group) => this.#followed(group)) }),
       keyLog: options.keyLog,
       ports: options.ports,
       kernelKeepalives: options.capabilities.keepalives,
@@ -89,7 +94,7 @@ export class Agent {
         findSource: (peer) => this.#effects.push({ kind: 'findSource', peer }),
         changed: (address) => this.#work.push({ to: 'gate', address }),
       },
-      { ...defaultPeerLimits, budgetMs: options.budgetMs },
+      this.#followedBudgets(defaultPeerLimits),
     );
     this.#gate = new Gate(
       {
@@ -108,8 +113,12 @@ export class Agent {
           return known && this.#nat64.hasToMake(question, cd, known) ? undefined : known;
         },
         knownInsecure: (name) => this.#resolver.knownInsecure(name, this.#at.now, this.#at.wall),
-        block: (address) => {
-          this.#block(address);
+        block: (address, seconds) => {
+          this.#block(address, seconds);
+        },
+        replace: (address) => {
+          for (const child of this.#peers.unfit(address, this.#at.now))
+            this.#end(child, 'the rules want more of the peer', true);
         },
         release: (waiter, outcome, keep) => {
           this.#release(waiter, outcome, keep);
@@ -119,14 +128,11 @@ export class Agent {
         },
       },
       this.#peers,
-      {
-        policy: options.policy,
-        budgetMs: options.budgetMs,
-        privateBudgetMs: options.privateBudgetMs,
-        exempt: (address) => this.#exempt(address),
-        isResolver: (address) => this.#resolvers().some((r) => sameAddress(r, address)),
-        unavailable: (address) => this.#unavailable(address),
-      },
+      this.#followedBudgets({
+        exempt: (address: IpAddress) => this.#exempt(address),
+        isResolver: (address: IpAddress) => this.#resolvers().some((r) => sameAddress(r, address)),
+        unavailable: (address: IpAddress) => this.#unavailable(address),
+      }),
     );
     this.#nat64 = new Nat64(options.dns64 ?? 'off', options.locals, {
       lookup: (question, checkingDisabled) => this.#lookup(question, checkingDisabled),
@@ -135,8 +141,8 @@ export class Agent {
       },
       // The translator's address of it would pass by a rule for the host's own.
       mayShow: (name, v4) => {
-        const { rule, group } = decide(options.policy, name, v4);
-        return rule?.match.kind !== 'prefix' || (group !== 'private' && group !== 'block');
+        const { rule, group } = decide(this.#rules.policy, name, v4);
+        return rule?.match.kind !== 'prefix' || !insists(group);
       },
     });
     this.#peerKeys = new PeerKeys({
@@ -147,8 +153,8 @@ export class Agent {
       },
       groupOf: (peer, name) =>
         name === undefined
-          ? decideInbound(options.policy, peer).rule?.auth
-          : memberRule(options.policy, name)?.auth,
+          ? decideInbound(this.#rules.policy, peer).rule?.auth
+          : memberRule(this.#rules.policy, name)?.auth,
     });
   }
 
@@ -169,6 +175,7 @@ export class Agent {
       this.#endpoint.deadline,
       this.#gate.deadline,
       this.#watching.deadline,
+      this.#blocks.deadline,
     ]);
   }
 
@@ -177,7 +184,7 @@ export class Agent {
     return {
       peers: this.#peers,
       gate: this.#gate,
-      policy: this.#options.policy,
+      policy: this.#rules.policy,
       locals: this.#locals,
       at: this.#at,
       counters: {
@@ -208,7 +215,10 @@ export class Agent {
   #take(input: AgentInput): void {
     switch (input.kind) {
       case 'start': {
-        this.#takeOverBlocks(input.snapshot);
+        for (const address of blocksIn(input.snapshot, this.#rules.policy)) {
+          const added = this.#blocks.add(address, 0, this.#at.now, () => true);
+          if (added.kind === 'new') this.#peers.takeOver(address, this.#at);
+        }
         const leftovers = this.#ledger.leftovers(input.snapshot);
         if (leftovers.length > 0) {
           this.#log({ level: 'info', event: 'kernel.leftovers', removed: leftovers.length });
@@ -298,6 +308,9 @@ export class Agent {
       case 'forgive':
         this.#peers.forgive(input.peer);
         return;
+      case 'policy':
+        this.#changePolicy(input.request, input.rules);
+        return;
       case 'stop':
         if (this.#stopping) return;
         this.#stopping = true;
@@ -316,6 +329,7 @@ export class Agent {
           { to: 'endpoint', input: { kind: 'tick' } },
         );
         this.#gate.tick(this.#at);
+        this.#expireBlocks();
         this.#countTraffic();
         return;
       default:
@@ -542,7 +556,7 @@ export class Agent {
     const why = this.#stopping
       ? 'oe is stopping'
       : (this.#peers.refusal(child, this.#at.now) ??
-        unproved(this.#options.policy, child) ??
+        unproved(this.#rules.policy, child) ??
         (room.ok ? undefined : room.why));
     if (why !== undefined) {
       this.#count('refusedByRule');
@@ -598,6 +612,12 @@ export class Agent {
       case 'end':
         this.#effects.push({ kind: 'stopped' });
         return;
+      case 'policy': {
+        const { request, addresses, change } = batch;
+        for (const address of addresses) this.#blocked(address, refusal === undefined ? 'stands' : 'refused');
+        this.#effects.push({ kind: 'policyChanged', request, change, refusal });
+        return;
+      }
       case 'other':
       case undefined:
         return;
@@ -606,35 +626,92 @@ export class Agent {
     }
   }
 
-  /**
-   * An agent that was killed has left its blocks in the kernel, and programs may still have connections to these
-   * addresses: they stay blocked, though we do not know yet which name it was for (THREATS A.22).
-   */
-  #takeOverBlocks(snapshot: KernelSnapshot): void {
-    if (!insistsByName(this.#options.policy)) return;
-    const ruled = prefixRules(this.#options.policy).map((r) => formatPrefix(r.prefix));
-    for (const { direction, action, priority, destination } of snapshot.policies) {
-      const { address, length } = destination;
-      const isHost = direction === 'out' && action === 'block' && length === 8 * address.octets.length;
-      if (!isHost || !isOurs(priority) || ruled.includes(formatPrefix(destination))) continue;
-      this.#blocks.set(formatAddress(address), address);
-      this.#peers.takeOver(address, this.#at);
+  #block(address: IpAddress, seconds: number): void {
+    const added = this.#blocks.add(address, seconds, this.#at.now, (a) => this.#isInUse(a));
+    switch (added.kind) {
+      case 'known':
+        return;
+      case 'full':
+        this.#count('blocksFull');
+        this.#blocked(address, 'full');
+        break;
+      case 'new':
+        if (added.gone) this.#peers.release(added.gone);
+        this.#forget(); // Other names may have led there in the clear.
+        this.#applyRules({ what: 'block', addresses: [address] });
+        break;
+      default:
+        added satisfies never;
     }
-  }
-
-  #block(address: IpAddress): void {
-    this.#blocks.set(formatAddress(address), address);
-    this.#forget(); // Other names may have led there in the clear.
-    this.#applyRules({ what: 'block', addresses: [address] });
     // The policies of an SA stand above the block: one that proved nothing, or something else, would pass by it.
-    for (const child of this.#peers.unfit(address)) {
-      const why = 'a rule wants the peer to prove the key that DNS publishes';
-      this.#peers.story(address, `SA removed: ${why}`, this.#at);
-      this.#drop(child, why);
+    for (const child of this.#peers.unfit(address, this.#at.now))
+      this.#end(child, 'a rule wants the peer to prove the key that DNS publishes', false);
+  }
+
+  /** `whole`: with everything that was agreed with the peer, so that what is begun next begins from nothing. */
+  #end(child: ChildSa, why: string, whole: boolean): void {
+    this.#peers.story(child.peer, `SA removed: ${why}`, this.#at);
+    this.#drop(child, why);
+    if (whole) {
+      const { local, peer } = child;
+      this.#work.push({ to: 'endpoint', input: { kind: 'leave', local, peer, why } });
     }
   }
 
-  #blocked(address: IpAddress, block: 'stands' | 'refused'): void {
+  #isInUse(address: IpAddress): boolean {
+    const peer = this.#peers.find(address);
+    return peer !== undefined && (peer.live.length > 0 || peer.attempt !== undefined);
+  }
+
+  #expireBlocks(): void {
+    const over = this.#blocks.expire(this.#at.now, (address) => this.#isInUse(address));
+    if (over.length === 0) return;
+    for (const address of over) this.#peers.release(address);
+    this.#applyRules({ what: 'other' });
+  }
+
+  /** Blocks come first, then the SAs go that the rules do not allow, then others are begun. */
+  #changePolicy(request: number, rules: Rules): void {
+    const before = this.#rules.policy;
+    this.#rules = rules;
+    this.#forget();
+    const plans = this.#gate.plans();
+    const { policy } = rules;
+    const exempt = (address: IpAddress): boolean => this.#exempt(address) !== undefined;
+    const change = judgeAnew({ before, after: policy, peers: this.#peers, plans, exempt }, this.#at);
+    for (const address of change.unblock) this.#blocks.remove(address);
+    const blocked = change.block.flatMap(({ address, seconds }): IpAddress[] => {
+      const added = this.#blocks.add(address, seconds, this.#at.now, (a) => this.#isInUse(a));
+      if (added.kind === 'full') this.#blocked(address, 'full');
+      if (added.kind === 'new' && added.gone) this.#peers.release(added.gone);
+      return added.kind === 'new' ? [address] : [];
+    });
+    this.#applyRules({ what: 'policy', request, change, addresses: blocked });
+    for (const { child, why, whole } of change.end) this.#end(child, why, whole);
+    for (const { address, wants } of change.begin) this.#peers.protect(address, wants, this.#at);
+    this.#gate.policyChanged(this.#at);
+  }
+
+  /** What rules by prefix say of the members of a group is so from now on, whatever it was at the start. */
+  #followed(group: PrivateGroup): PrivateGroup {
+    const prefixes = (): readonly Prefix[] => prefixesOf(this.#rules.policy, group.name);
+    return Object.defineProperty({ ...group }, 'prefixes', { get: prefixes });
+  }
+
+  /** With the rules and budgets as they are when they are read. */
+  #followedBudgets<T extends object>(more: T): T & Rules {
+    const rules = (): Rules => this.#rules;
+    return Object.defineProperties(
+      { ...more },
+      {
+        policy: { get: () => rules().policy },
+        budgetMs: { get: () => rules().budgetMs },
+        privateBudgetMs: { get: () => rules().privateBudgetMs },
+      },
+    ) as T & Rules;
+  }
+
+  #blocked(address: IpAddress, block: 'stands' | 'refused' | 'full'): void {
     const peer = this.#peers.find(address);
     if (peer) peer.block = block;
     this.#work.push({ to: 'gate', address });
@@ -642,25 +719,9 @@ export class Agent {
 
   /** Brings the kernel's standing rules in line: resolvers, what configuration says by prefix, private hosts. */
   #applyRules(batch: Batch): void {
-    const { policy } = this.#options;
-    const rules: StandingRule[] = this.#resolvers().map((address) => ({
-      prefix: hostPrefix(address),
-      group: 'clear',
-    }));
-    const byPrefix = prefixRules(policy);
-    if (byPrefix.some(({ rule }) => rule.group === 'private' || rule.group === 'block')) {
-      // What this host says to its own addresses meets policies as well; no block is meant for that.
-      for (const address of this.#locals) rules.push({ prefix: hostPrefix(address), group: 'clear' });
-    }
-    // Before the rules by prefix: a name that is private makes its addresses so, whatever a wider rule says.
-    for (const address of this.#blocks.values()) {
-      rules.push({ prefix: hostPrefix(address), group: 'private' });
-    }
-    for (const { prefix, rule } of byPrefix) {
-      // For the two groups that may go either way the policies of an SA decide, where one stands.
-      const isOpen = rule.group === 'private-or-clear' || rule.group === 'clear-or-private';
-      rules.push({ prefix, group: isOpen ? 'open' : rule.group });
-    }
+    const { policy } = this.#rules;
+    const resolvers = this.#resolvers();
+    const rules = standingRules({ policy, resolvers, locals: this.#locals, blocks: this.#blocks.all() });
     this.#apply(this.#ledger.setRules(rules), batch);
   }
 
@@ -669,9 +730,9 @@ export class Agent {
     const peer = this.#peers.find(address);
     // Who answers us may always speak; who begins must be let in by the rules.
     if (peer?.attempt === undefined && (peer?.live.length ?? 0) === 0) {
-      const decision = decideInbound(this.#options.policy, address);
+      const decision = decideInbound(this.#rules.policy, address);
       const closed = this.#exempt(address) ?? this.#unavailable(address);
-      if (closed !== undefined || !admitsPeer(decision.group)) {
+      if (closed !== undefined || !admits(decision)) {
         this.#count('ikeRefused');
         this.#log({ level: 'debug', event: 'ike.refused', peer: address, why: closed ?? decision.why });
         return;
@@ -718,7 +779,7 @@ export class Agent {
    * Whom we ask, always in reach; but a host that is private by its name stays so when the network calls it a resolver.
    */
   #resolvers(): IpAddress[] {
-    return serverAddresses(this.#routes).filter((address) => !this.#blocks.has(formatAddress(address)));
+    return serverAddresses(this.#routes).filter((address) => !this.#blocks.has(address));
   }
 
   /** Why nothing can be protected for addresses of this family, as a clause. */
@@ -761,6 +822,12 @@ type Client =
 type Batch =
   | { readonly what: 'child'; readonly child: ChildSa; readonly part: 'inbound' | 'outbound' | 'both' }
   | { readonly what: 'block'; readonly addresses: readonly IpAddress[] }
+  | {
+      readonly what: 'policy';
+      readonly request: number;
+      readonly change: PolicyChange;
+      readonly addresses: readonly IpAddress[];
+    }
   | { readonly what: 'end' }
   | { readonly what: 'other' };
 

@@ -22,6 +22,7 @@ import {
   type Status,
 } from './status.ts';
 import { counted, listed, spiText } from './text.ts';
+import { proofsIn } from './want.ts';
 import type { Why, WhyKey, WhyPeer, WhyQuestion, WhyStep, WhyVerdict } from './why.ts';
 
 /** Octets that passed through an SA. */
@@ -131,7 +132,7 @@ function peerReason(peer: Peer, now: Instant): string {
     if (live.peerAuth.kind === 'anonymous') return 'the peer is anonymous, so nobody vouches for it.';
     const by = live.peerAuth;
     if (by.kind === 'member') return `the peer proved that it is a member of ${by.group}.`;
-    const names = peer.claims.filter((c) => proves(by, c.keys)).map((c) => nameText(c.name));
+    const names = peer.claims.filter((c) => proves(by, proofsIn(c.keys))).map((c) => nameText(c.name));
     const whose =
       names.length > 0 ? `, which signed DNS publishes for ${listed(names)}` : ', found in signed DNS';
     return `the peer proved its key (${describePublicKey(by.key)})${whose}.`;

@@ -16,13 +16,19 @@ export interface GateDoors {
   cached(question: Question, checkingDisabled: boolean): Resolution | undefined;
   /** The name lies in a zone that is known not to be signed. */
   knownInsecure(name: NameKey): boolean;
-  /** Has the kernel drop everything between us and the address; `Peer.block` says when it stands. */
-  block(address: IpAddress): void;
+  /**
+   * Has the kernel drop everything between us and the address; `Peer.block` says when it stands. `seconds`: for so long
+   * a client may use the address that is told now. Said again, it holds for longer.
+   */
+  block(address: IpAddress, seconds: number): void;
+  /** Ends the SAs with the address that the rules do not allow. */
+  replace(address: IpAddress): void;
   /** With `keep` the same answer may be given again without the gate. */
   release(waiter: number, outcome: Outcome, keep: Keep | undefined): void;
   warn(event: string, fields: Readonly<Record<string, string>>): void;
 }
 
+/** `policy` and the budgets may be others the next time that they are read. */
 export interface GateOptions {
   readonly policy: Policy;
   readonly budgetMs: number;

@@ -9,9 +9,11 @@ import { earliest, later, type Deadline, type Instant } from '../time.ts';
 import { addressesAtOnce, addressStates, type AddressState } from './address-states.ts';
 import { addressesIn, hasAddresses, keyTtl, ordered } from './addresses.ts';
 import type { GateDoors, GateOptions } from './gate-doors.ts';
+import { giveUpEarly, leastKeySeconds, noteClaims } from './claims.ts';
 import { findingOf, isOpen } from './key-search.ts';
 import { keepOf } from './keep.ts';
 import {
+  aliasesOf,
   deadlineOf,
   from,
   lookupKey,
@@ -34,7 +36,7 @@ import {
   type Reason,
   type WantedAddress,
 } from './plan.ts';
-import { decideFor, mayNeedKeys } from './policy.ts';
+import { asksForKeys, begins, decideFor, mayNeedKeys, type Decision } from './policy.ts';
 import { overdueReason, plainVerdict } from './reasons.ts';
 import { ServiceHosts } from './service-hosts.ts';
 import { hasHints, hostOf, isService, judgeService, rulesOf } from './services.ts';
@@ -55,7 +57,7 @@ export class Gate {
   readonly #options: GateOptions;
   readonly #open = new Map<string, Lookup>();
   readonly #ids = new Map<number, Pending>();
-  readonly #finished = new Map<string, LookupRecord>();
+  readonly #finished = new Map<string, Lookup>();
   /** Names whose IPSECKEY question stayed without an answer in time, so that the next lookup does not wait again. */
   readonly #mute = new Map<NameKey, Instant>();
   readonly #services: ServiceHosts;
@@ -64,7 +66,7 @@ export class Gate {
     this.#doors = doors;
     this.#peers = peers;
     this.#options = options;
-    this.#services = new ServiceHosts(options.policy, {
+    this.#services = new ServiceHosts(options, {
       lookUp: (question, onBehalf, at) => this.#lookUp(question, false, onBehalf, at),
       open: () => this.#open.size,
     });
@@ -213,7 +215,7 @@ export class Gate {
   #begin(lookup: Lookup, at: Moment): void {
     const { question, checkingDisabled } = lookup;
     const { policy } = this.#options;
-    const decision = decideFor(policy, rulesOf(lookup), undefined);
+    const decision = this.#decide(lookup, undefined);
     if (decision.group === 'block') {
       this.#refuse(lookup, at, Rcode.NXDOMAIN, {
         code: 'rule-block',
@@ -243,16 +245,52 @@ export class Gate {
     if (address) this.#addressResolved(lookup, address, at);
     else lookup.addressId = this.#lookup(lookup, question, checkingDisabled, 'address');
     if (lookup.keyState === 'asking') {
-      const keyQuestion: Question = { name: question.name, type: Type.IPSECKEY, class: Class.IN };
-      const key = this.#doors.cached(keyQuestion, false);
-      if (key) this.#keyResolved(lookup, key, at);
-      else lookup.keyId = this.#lookup(lookup, keyQuestion, false, 'key');
-      const asked = [...(address ? [] : [typeName(question.type)]), ...(key ? [] : ['IPSECKEY'])];
+      const isAsked = this.#askForKey(lookup, at);
+      const asked = [...(address ? [] : [typeName(question.type)]), ...(isAsked ? ['IPSECKEY'] : [])];
       if (asked.length > 0) step(lookup, at, `asked for ${listed(asked)} of ${nameText(question.name)}`);
     } else if (!address) {
       step(lookup, at, `asked for ${typeName(question.type)} of ${nameText(question.name)}`);
     }
     this.#advance(lookup, at);
+  }
+
+  /** Whether it had to be asked for. */
+  #askForKey(lookup: Lookup, at: Moment): boolean {
+    const question: Question = { name: lookup.question.name, type: Type.IPSECKEY, class: Class.IN };
+    const key = this.#doors.cached(question, false);
+    if (key) this.#keyResolved(lookup, key, at);
+    else lookup.keyId = this.#lookup(lookup, question, false, 'key');
+    return key === undefined;
+  }
+
+  /** The rules for the name, its aliases and the address, as far as they are known. */
+  #decide(lookup: Lookup, address: IpAddress | undefined): Decision {
+    return decideFor(this.#options.policy, rulesOf(lookup), address, aliasesOf(lookup));
+  }
+
+  /** Whether a key is wanted that was not asked for: a name that the lookup came to is `private`, or the rules are new. */
+  #wantsKeyNow(lookup: Lookup, addresses: readonly IpAddress[]): boolean {
+    if (lookup.keyState !== 'notWanted' || lookup.question.class !== Class.IN) return false;
+    return addresses.some((address) => {
+      const { group, rule } = this.#decide(lookup, address);
+      return asksForKeys(group) && rule?.auth === undefined;
+    });
+  }
+
+  /** The rules are others: what is open is judged by them, and nothing that was planned holds. */
+  policyChanged(at: Moment): void {
+    for (const lookup of [...this.#open.values()]) {
+      lookup.plan = undefined;
+      lookup.service = undefined;
+      this.#advance(lookup, at);
+    }
+  }
+
+  /** What was told of addresses not long ago, or is about to be. */
+  plans(): readonly { readonly lookup: Lookup; readonly plan: Plan }[] {
+    return [...this.#finished.values(), ...this.#open.values()].flatMap((lookup) =>
+      lookup.plan ? [{ lookup, plan: lookup.plan }] : [],
+    );
   }
 
   /** Nothing is asked, no key either: what a hosts file says must not lead to one (THREATS A.9). The rules hold. */
@@ -318,8 +356,9 @@ export class Gate {
       if (lookup.early.has(formatAddress(address))) continue;
       if (this.#options.exempt(address) !== undefined || this.#options.unavailable(address) !== undefined)
         continue;
-      const { group } = decideFor(this.#options.policy, rulesOf(lookup), address);
-      if (group !== 'private' && group !== 'private-or-clear') continue;
+      const decision = this.#decide(lookup, address);
+      // Where anybody will do, IKE_AUTH has no key to wait for.
+      if (!begins(decision) || decision.require === 'anonymous') continue;
       lookup.early.set(formatAddress(address), address);
       step(
         lookup,
@@ -349,6 +388,11 @@ export class Gate {
       return;
     }
     if (!lookup.plan) {
+      if (this.#wantsKeyNow(lookup, addresses)) {
+        lookup.keyState = 'asking';
+        if (this.#askForKey(lookup, at))
+          step(lookup, at, `asked for IPSECKEY of ${nameText(lookup.question.name)} as well`);
+      }
       let finding = findingOf(lookup, addresses);
       if (isOpen(finding)) {
         if (!this.#keyIsLate(lookup, at)) {
@@ -367,7 +411,7 @@ export class Gate {
   /** Whether the key, or what decides about it, has been waited for long enough; under `private` it never has. */
   #keyIsLate(lookup: Lookup, at: Moment): boolean {
     const { name } = lookup.question;
-    if (decideFor(this.#options.policy, rulesOf(lookup), undefined).group === 'private') return false;
+    if (this.#decide(lookup, undefined).group === 'private') return false;
     // The address has told meanwhile that its zone is not signed: the key could prove nothing, and many servers of such
     // zones never answer questions of types that they do not know.
     const isUnsigned = lookup.keyState === 'asking' && this.#doors.knownInsecure(name);
@@ -412,9 +456,11 @@ export class Gate {
     const { policy, exempt, unavailable, isResolver } = this.#options;
     const { onBehalf } = lookup;
     const { isStale } = lookup.resolution ?? {};
+    const aliases = aliasesOf(lookup);
     const plan = planOf({
       name,
       onBehalf,
+      aliases,
       policy,
       addresses,
       isStale,
@@ -423,36 +469,8 @@ export class Gate {
       unavailable,
       isResolver,
     });
-    for (const [text, address] of lookup.early) {
-      const wanted = plan.addresses.some(
-        (a) => a.fate.kind === 'protect' && formatAddress(a.address) === text,
-      );
-      if (!wanted) this.#peers.giveUp(address, at, 'no key was proved');
-    }
-    const isProved = lookup.keyResolution?.verdict.status === 'secure';
-    for (const { address, decision, fate } of plan.addresses) {
-      // Without its resolvers this host could not ask for anything: they are not blocked.
-      const insist = decision.group === 'private' && fate.kind !== 'clear' && exempt(address) === undefined;
-      if (fate.kind === 'protect') {
-        // What a rule wants holds as long as the rule does.
-        const seconds =
-          decision.rule?.auth === undefined
-            ? Math.max(leastKeySeconds, keyTtl(lookup.keyResolution))
-            : ruleSeconds;
-        const until = later(at.now, 1_000 * seconds);
-        this.#peers.claim(address, onBehalf ?? name, { keys: fate.proofs, until, insist }, at);
-      } else if (isProved) {
-        this.#peers.withdraw(address, name);
-      }
-      if (!insist) continue;
-      // The block goes in before anything else is tried, and whatever becomes of it.
-      const peer = this.#peers.insist(address, onBehalf ?? name, at);
-      if (peer.block === 'none' || peer.block === 'refused') {
-        peer.block = 'asked';
-        this.#doors.block(address);
-        step(lookup, at, `nothing may pass to ${peer.text} in the clear: a block goes into the kernel`);
-      }
-    }
+    giveUpEarly(lookup, plan, this.#peers, at);
+    noteClaims(lookup, plan, { doors: this.#doors, peers: this.#peers, exempt }, at);
     if (plan.finding?.kind === 'none' && plan.finding.reason.code === 'key-bogus') {
       this.#doors.warn('gate.key.bogus', { name: nameText(name), why: plan.finding.reason.why });
     }
@@ -463,7 +481,7 @@ export class Gate {
   #advanceService(lookup: Lookup, resolution: Resolution, at: Moment): void {
     const { policy, budgetMs, privateBudgetMs, exempt, isResolver } = this.#options;
     const host = hostOf(lookup.question.name);
-    const insist = decideFor(policy, rulesOf(lookup), undefined).group === 'private';
+    const insist = this.#decide(lookup, undefined).group === 'private';
     if (!lookup.service) {
       lookup.service = this.#services.prepare(resolution, insist ? host : undefined, at);
       if (!insist && !hasHints(resolution)) {
@@ -618,10 +636,6 @@ type Pending =
 /** Once one address is protected, the others have this long to become so too. */
 const graceMs = 30;
 const evidencePerLookup = 4;
-/** How long what a rule wants of an address is believed to be wanted: longer than any lookup is remembered. */
-const ruleSeconds = 30 * 86_400;
-/** A key with a shorter TTL, 0 perhaps, still serves the negotiation for which it was asked (THREATS A.13). */
-const leastKeySeconds = 30;
 /** TTL of an answer that went out in the clear although a key is published: the next lookup may do better. */
 const retrySeconds = 30;
 /**

@@ -99,6 +99,12 @@ export function lookupKey(question: Question, checkingDisabled: boolean, onBehal
   return `${type}:${dnsClass}:${checkingDisabled ? 'cd' : ''}:${name}${onBehalf === undefined ? '' : `:${onBehalf}`}`;
 }
 
+/** The names that the one that was asked is an alias of, in the order in which they follow. */
+export function aliasesOf({ question, resolution }: Pick<Lookup, 'question' | 'resolution'>): NameKey[] {
+  const owners = (resolution?.answer ?? []).map((s) => s.owner);
+  return [...new Set(owners)].filter((owner) => owner !== question.name);
+}
+
 /** When the gate must look at it again though nothing has happened. */
 export function deadlineOf(lookup: Lookup): Deadline | undefined {
   if (lookup.released !== undefined) return undefined;

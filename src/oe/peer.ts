@@ -1,8 +1,9 @@
 import type { ChildSa, PeerAuth } from '../ike/child.ts';
 import type { NameKey } from '../dns/name.ts';
-import type { Proof } from '../ike/proof.ts';
 import type { IpAddress } from '../net/address.ts';
 import type { Instant, WallSeconds } from '../time.ts';
+import type { Stance } from './policy.ts';
+import type { Want } from './want.ts';
 
 /** Monotonic and wall-clock time of one input. */
 export interface Moment {
@@ -18,8 +19,11 @@ export interface Peer {
   claims: readonly Claim[];
   /** A rule says that nothing may pass unprotected. */
   insist: boolean;
-  /** How far the kernel's block is that `insist` wants. */
-  block: 'none' | 'asked' | 'stands' | 'refused';
+  /**
+   * How far the kernel's block is that `insist` wants. `refused`: the kernel does not take it; `full`: as many stand as
+   * there may be; `prefix`: a rule by prefix has it stand, whatever becomes of this host.
+   */
+  block: 'none' | 'asked' | 'stands' | 'refused' | 'full' | 'prefix';
   /** The edge is finding the source address. */
   asking: boolean;
   /** From which address packets to it leave. */
@@ -34,6 +38,8 @@ export interface Peer {
   sureUntil: Instant;
   /** When its present state began. */
   since: WallSeconds;
+  /** Keys that its names had and have no longer. */
+  withdrawn: readonly Want[];
   readonly story: PeerStep[];
 }
 
@@ -41,11 +47,15 @@ export interface Peer {
 export interface Claim {
   readonly name: NameKey;
   /** Proved by DNSSEC, or what a rule wants instead; empty: it publishes none that can be used. */
-  readonly keys: readonly Proof[];
+  readonly keys: readonly Want[];
   /** The keys are worth nothing from then on: TTL and signatures have run out. */
   readonly until: Instant;
   /** Its rule is `private`. */
   readonly insist: boolean;
+  /** See {@link Rule.require}. */
+  readonly require?: Stance | undefined;
+  /** The names that it is an alias of; their rules count as well. */
+  readonly aliases?: readonly NameKey[] | undefined;
 }
 
 /** One negotiation that we began. */
@@ -53,7 +63,7 @@ export interface Attempt {
   readonly id: number;
   readonly at: Instant;
   /** Undefined: IKE_AUTH waits for them. */
-  keys: readonly Proof[] | undefined;
+  keys: readonly Want[] | undefined;
   /** The endpoint has it; before that the source address is being found. */
   begun: boolean;
 }
@@ -73,7 +83,7 @@ export interface Failure {
   /** The attempt still runs, but nobody waits for it any longer. */
   readonly overdue: boolean;
   /** With which keys it was tried. */
-  readonly keys: readonly Proof[] | undefined;
+  readonly keys: readonly Want[] | undefined;
   readonly count: number;
   readonly at: WallSeconds;
   /** Until then nobody waits, and nothing new is tried. */

@@ -1,11 +1,12 @@
 import type { ChildSa, PeerAuth } from '../ike/child.ts';
 import type { EndpointInput } from '../ike/endpoint.ts';
-import { isAuthentic, proofsOf, proves, samePeerAuth, sameProof, type Proof } from '../ike/proof.ts';
+import { isAuthentic, proofsOf, samePeerAuth } from '../ike/proof.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
 import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { later, type Instant, type WallSeconds } from '../time.ts';
 import { type Attempt, type Claim, type Failure, type Moment, type Peer, type Standing } from './peer.ts';
 import { duration } from './text.ts';
+import { isPostQuantum, meets, notPostQuantum, proofsIn, sameWant, takesAnyone, type Want } from './want.ts';
 
 /**
  * What we know of each address that we have protected, tried to protect, or must not talk to in the clear: which
@@ -40,6 +41,10 @@ export class Peers {
   claim(address: IpAddress, name: NameKey, claim: Omit<Claim, 'name'>, at: Moment): Peer {
     const peer = this.#of(address, at);
     const others = peer.claims.filter((c) => c.name !== name);
+    const before = peer.claims.find((c) => c.name === name);
+    const stays = [claim, ...others].flatMap((c) => c.keys);
+    const gone = [...(before?.keys ?? []), ...peer.withdrawn];
+    peer.withdrawn = gone.filter((k) => !stays.some((s) => sameWant(s, k))).slice(0, keysPerAttempt);
     // A name that insists is never pushed out by others that lead to the same address.
     const kept = others.length < claimsPerPeer ? others : dropOne(others);
     peer.claims = [{ name, ...claim }, ...kept];
@@ -87,7 +92,7 @@ export class Peers {
   }
 
   /** Wants the way to the address protected by one of `keys`, which {@link claim} has noted; says where that stands. */
-  protect(address: IpAddress, keys: readonly Proof[], at: Moment): Standing {
+  protect(address: IpAddress, keys: readonly Want[], at: Moment): Standing {
     const peer = this.#of(address, at);
     const standing = this.standing(peer, keys, at.now);
     if (standing.kind === 'protected') this.#makeSure(peer, keys, at);
@@ -102,21 +107,26 @@ export class Peers {
     } else {
       // Another name may have begun it: the peer may prove a key of either, and each counts its own only.
       const known = attempt.keys ?? [];
-      const fresh = keys.filter((k) => !known.some((o) => sameProof(o, k)));
+      const fresh = keys.filter((k) => !known.some((o) => sameWant(o, k)));
       if (fresh.length > 0 && known.length < keysPerAttempt) {
         attempt.keys = [...known, ...fresh];
-        if (attempt.begun) this.#doors.endpoint({ kind: 'keys', attempt: attempt.id, keys: attempt.keys });
+        if (attempt.begun)
+          this.#doors.endpoint({ kind: 'keys', attempt: attempt.id, keys: proofsIn(attempt.keys) });
       }
     }
     return { kind: 'negotiating' };
   }
 
   /** How the way to the peer is for a name with these keys. */
-  standing(peer: Peer, keys: readonly Proof[], now: Instant): Standing {
+  standing(peer: Peer, keys: readonly Want[], now: Instant): Standing {
     const [live] = peer.live;
-    if (live && proves(live.peerAuth, keys)) return { kind: 'protected', live };
+    if (live && isTooWeak(peer, live.child, now)) {
+      return { kind: 'failed', failure: standingFailure('not-post-quantum', notPostQuantum, now) };
+    }
+    if (live && meets(live.peerAuth, keys)) return { kind: 'protected', live };
     const conflict = live && this.#conflict(peer, keys, now);
-    if (conflict !== undefined) return { kind: 'failed', failure: conflictFailure(conflict, now) };
+    if (conflict !== undefined)
+      return { kind: 'failed', failure: standingFailure('address-shared', conflict, now) };
     const { failure, attempt } = peer;
     if (failure && isBackedOff(peer, now) && concerns(failure, keys) && (!attempt || failure.overdue)) {
       return { kind: 'failed', failure };
@@ -178,6 +188,7 @@ export class Peers {
       const behind = peer.live.filter((l) => !ahead.includes(l));
       peer.live = [...ahead, { child, peerAuth, suite, since: at.wall }, ...behind];
       this.#children.set(child.id, peer);
+      this.#partFromOldKeys(peer, child);
     }
     peer.source = { local: child.local, until: later(at.now, this.#limits.sourceMs) };
     peer.sureUntil = later(at.now, this.#limits.sureMs);
@@ -194,6 +205,17 @@ export class Peers {
     this.#doors.changed(peer.address);
   }
 
+  /** The name has another key now, and the peer has proved that: what proved the old one goes, now that it can. */
+  #partFromOldKeys(peer: Peer, { local, peerAuth }: ChildSa): void {
+    const gone = proofsIn(peer.withdrawn);
+    if (!isAuthentic(peerAuth) || meets(peerAuth, gone)) return;
+    for (const proof of gone) {
+      if (!peer.live.some((l) => meets(l.peerAuth, [proof]))) continue;
+      this.#doors.endpoint({ kind: 'withdrawn', local, peer: peer.address, proof });
+    }
+    peer.withdrawn = [];
+  }
+
   removed(child: ChildSa, at: Moment): void {
     const peer = this.#children.get(child.id);
     this.#children.delete(child.id);
@@ -208,6 +230,7 @@ export class Peers {
     const peer = this.find(child.peer);
     if (!peer || peer.live.some((l) => l.child.id === child.id)) return undefined;
     const { peerAuth } = child;
+    if (isTooWeak(peer, child, now)) return notPostQuantum;
     const insisting = peer.claims.filter((c) => c.insist);
     if (peer.insist) {
       // Keys that were proved when the attempt or the SA began may run out while it lasts.
@@ -215,12 +238,10 @@ export class Peers {
       const keys = insisting.flatMap((c) =>
         c.keys.filter(
           (k) =>
-            c.until > now ||
-            own.some((o) => sameProof(o, k)) ||
-            peer.live.some((l) => proves(l.peerAuth, [k])),
+            c.until > now || own.some((o) => sameWant(o, k)) || peer.live.some((l) => meets(l.peerAuth, [k])),
         ),
       );
-      if (!proves(peerAuth, keys)) {
+      if (!meets(peerAuth, keys)) {
         return `a rule wants ${peer.text} to prove the key that DNS publishes, and it did not`;
       }
       return undefined;
@@ -234,12 +255,25 @@ export class Peers {
     return this.#conflict(peer, proofsOf(peerAuth), now) ?? unwanted(peer, live.peerAuth, peerAuth, now);
   }
 
-  /** SAs that stand though the rule that has just come up for the address does not allow them. */
-  unfit(address: IpAddress): readonly ChildSa[] {
+  /** SAs that stand though the rules that have come up for the address do not allow them. */
+  unfit(address: IpAddress, now: Instant): readonly ChildSa[] {
     const peer = this.find(address);
-    if (peer?.insist !== true) return [];
+    if (!peer) return [];
     const keys = peer.claims.flatMap((c) => (c.insist ? c.keys : []));
-    return peer.live.flatMap((l) => (proves(l.peerAuth, keys) ? [] : [l.child]));
+    return peer.live.flatMap((l) => {
+      const isFit = (!peer.insist || meets(l.peerAuth, keys)) && !isTooWeak(peer, l.child, now);
+      return isFit ? [] : [l.child];
+    });
+  }
+
+  /** No rule insists on protection of the address any longer. */
+  release(address: IpAddress): void {
+    const peer = this.find(address);
+    if (!peer) return;
+    peer.insist = false;
+    peer.block = 'none';
+    peer.claims = peer.claims.map((c) => ({ ...c, insist: false }));
+    this.#doors.changed(address);
   }
 
   story(address: IpAddress, text: string, at: Moment): void {
@@ -261,12 +295,12 @@ export class Peers {
    * Why traffic may not move to an SA that proves one of `keys` alone: the SA that carries it proves a key of
    * another name, which does not vouch for them. A name under `private` has its way.
    */
-  #conflict(peer: Peer, keys: readonly Proof[], now: Instant): string | undefined {
+  #conflict(peer: Peer, keys: readonly Want[], now: Instant): string | undefined {
     const live = peer.live[0];
     if (!live || !isAuthentic(live.peerAuth) || peer.insist) return undefined;
     for (const claim of peer.claims) {
-      if (claim.until <= now || !proves(live.peerAuth, claim.keys)) continue;
-      if (keys.some((k) => claim.keys.some((c) => sameProof(c, k)))) continue;
+      if (claim.until <= now || !meets(live.peerAuth, claim.keys)) continue;
+      if (keys.some((k) => claim.keys.some((c) => sameWant(c, k)))) continue;
       return `the SA with ${peer.text} carries the traffic of ${nameText(claim.name)}, which publishes another key for the same address`;
     }
     return undefined;
@@ -276,13 +310,13 @@ export class Peers {
    * Has the endpoint look whether an SA that stood for a while still has its other end: the answer goes out at once,
    * and a peer that has lost its SA is negotiated with before the lookup after this one.
    */
-  #makeSure(peer: Peer, keys: readonly Proof[], at: Moment): void {
+  #makeSure(peer: Peer, keys: readonly Want[], at: Moment): void {
     if (peer.attempt !== undefined || peer.sureUntil > at.now) return;
     peer.sureUntil = later(at.now, this.#limits.sureMs);
     this.#begin(peer, keys, at);
   }
 
-  #begin(peer: Peer, keys: readonly Proof[] | undefined, at: Moment): void {
+  #begin(peer: Peer, keys: readonly Want[] | undefined, at: Moment): void {
     const attempt: Attempt = { id: this.#nextAttempt++, at: at.now, keys, begun: false };
     peer.attempt = attempt;
     this.#attempts.set(attempt.id, peer);
@@ -302,8 +336,8 @@ export class Peers {
       attempt: attempt.id,
       local,
       peer: peer.address,
-      require: 'authenticated',
-      ...(attempt.keys === undefined ? {} : { keys: attempt.keys }),
+      require: attempt.keys !== undefined && takesAnyone(attempt.keys) ? 'any' : 'authenticated',
+      ...(attempt.keys === undefined ? {} : { keys: proofsIn(attempt.keys) }),
     });
   }
 
@@ -311,7 +345,7 @@ export class Peers {
     this.#endAttempt(peer, true);
     const [live] = peer.live;
     // What a crossing negotiation has brought about meanwhile is no failure.
-    if (!live || attempt.keys === undefined || !proves(live.peerAuth, attempt.keys)) {
+    if (!live || attempt.keys === undefined || !meets(live.peerAuth, attempt.keys)) {
       this.#remember(peer, at, { code, why, overdue: false, keys: attempt.keys });
     }
     this.#doors.changed(peer.address);
@@ -355,6 +389,7 @@ export class Peers {
       tookMs: undefined,
       sureUntil: at.now,
       since: at.wall,
+      withdrawn: [],
       story: [],
     };
     this.#peers.set(text, peer);
@@ -365,7 +400,9 @@ export class Peers {
   #forgetOne(): void {
     let oldest: string | undefined;
     for (const [text, peer] of this.#peers) {
-      if (peer.live.length > 0 || peer.attempt || peer.insist || peer.asking) continue;
+      // What a rule by prefix blocks stays so, whatever is known of the host.
+      const isHeld = peer.insist && peer.block !== 'prefix';
+      if (peer.live.length > 0 || peer.attempt || isHeld || peer.asking) continue;
       oldest ??= text;
       if (peer.claims.length > 0) continue;
       oldest = text;
@@ -412,6 +449,12 @@ const claimsPerPeer = 8;
 const keysPerAttempt = 32;
 const storySteps = 64;
 
+/** A rule for the address wants a key exchange that the SA did not have. */
+function isTooWeak(peer: Peer, child: ChildSa, now: Instant): boolean {
+  const wanted = peer.claims.some((c) => c.require === 'post-quantum' && (c.insist || c.until > now));
+  return wanted && !isPostQuantum(child);
+}
+
 function isBackedOff(peer: Peer, now: Instant): boolean {
   return peer.failure !== undefined && peer.failure.until > now;
 }
@@ -420,10 +463,10 @@ function isBackedOff(peer: Peer, now: Instant): boolean {
  * Whether what failed would fail for these keys too. A name with a wrong key for somebody else's address must not
  * keep that address's own name from being protected (THREATS A.8).
  */
-function concerns(failure: Failure, keys: readonly Proof[]): boolean {
+function concerns(failure: Failure, keys: readonly Want[]): boolean {
   const { keys: tried } = failure;
   if (failure.code !== 'authentication-failed' || tried === undefined) return true;
-  return keys.every((k) => tried.some((t) => sameProof(t, k)));
+  return keys.every((k) => tried.some((t) => sameWant(t, k)));
 }
 
 /**
@@ -437,13 +480,14 @@ function unwanted(peer: Peer, has: PeerAuth, proved: PeerAuth, now: Instant): st
     ...(peer.attempt?.keys ?? []),
     ...peer.claims.flatMap((c) => (c.until > now ? c.keys : [])),
   ];
-  if (proves(proved, asked)) return undefined;
+  if (meets(proved, asked)) return undefined;
   return `an SA with ${peer.text} stands that proved another key, and no name that was looked up has this one`;
 }
 
-function conflictFailure(why: string, now: Instant): Failure {
+/** What fails because of the SA that stands, and as long as it does. */
+function standingFailure(code: string, why: string, now: Instant): Failure {
   return {
-    code: 'address-shared',
+    code,
     why,
     overdue: false,
     keys: undefined,

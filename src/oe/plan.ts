@@ -1,12 +1,12 @@
 import type { Secure, Verdict } from '../dns/dnssec/verdict.ts';
 import { decodeIpseckey, publicKeyOf, type Ipseckey } from '../dns/ipseckey.ts';
-import type { Proof } from '../ike/proof.ts';
 import { nameText, type NameKey } from '../dns/name.ts';
 import type { RRset } from '../dns/rrset.ts';
 import { Ede, Type } from '../dns/types.ts';
 import { formatAddress, sameAddress, type IpAddress } from '../net/address.ts';
 import { samePublicKey, type PublicKey } from '../net/public-key.ts';
-import { asksForKeys, decideFor, type Decision, type Policy } from './policy.ts';
+import { begins, decideFor, type Decision, type Policy } from './policy.ts';
+import type { Want } from './want.ts';
 
 /** More keys than this per name are not looked at: each costs a signature check when a peer lies (THREATS A.12). */
 export const keysPerName = 16;
@@ -218,8 +218,16 @@ export function unsignedZone(text: string, zone: string): Reason {
 
 /** What is to happen to traffic to one address. */
 export type Fate =
-  /** `insist`: nothing passes without protection. `proofs`: the peer must prove one of them. */
-  | { readonly kind: 'protect'; readonly insist: boolean; readonly proofs: readonly Proof[] }
+  /**
+   * `insist`: nothing passes without protection. `proofs`: the peer must prove one of them. `begins`: this host does not
+   * wait for the peer to begin.
+   */
+  | {
+      readonly kind: 'protect';
+      readonly insist: boolean;
+      readonly proofs: readonly Want[];
+      readonly begins: boolean;
+    }
   | { readonly kind: 'clear'; readonly reason: Reason }
   | { readonly kind: 'refuse'; readonly reason: Reason };
 
@@ -239,6 +247,8 @@ export interface PlanInput {
   readonly name: NameKey;
   /** Another name, for whose sake the addresses are reached: its rules count as well. */
   readonly onBehalf?: NameKey | undefined;
+  /** The names that it is an alias of: their rules count where they insist. */
+  readonly aliases?: readonly NameKey[];
   readonly policy: Policy;
   readonly addresses: readonly IpAddress[];
   /** Their time is over, and nobody answers (RFC 8767): where protection is a must, they are not given. */
@@ -256,7 +266,7 @@ export interface PlanInput {
 /** Decides, for each address of an answer, between protection, clear and refusal. Reasons are values. */
 export function planOf(input: PlanInput): Plan {
   const addresses = input.addresses.map((address): AddressPlan => {
-    const decision = decideFor(input.policy, namesOf(input.name, input.onBehalf), address);
+    const decision = decideFor(input.policy, namesOf(input.name, input.onBehalf), address, input.aliases);
     return { address, decision, fate: fateOf(input, address, decision) };
   });
   return { addresses, finding: input.finding };
@@ -306,7 +316,8 @@ function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate 
       },
     };
   }
-  if (!asksForKeys(decision.group)) {
+  const isOurs = begins(decision);
+  if (!isOurs && decision.group !== 'private') {
     return { kind: 'clear', reason: { code: 'rule-clear', why: `We do not begin: ${decision.why}.` } };
   }
   const insist = decision.group === 'private';
@@ -331,14 +342,15 @@ function fateOf(input: PlanInput, address: IpAddress, decision: Decision): Fate 
     return insist ? { kind: 'refuse', reason: { ...reason, ede: Ede.BLOCKED } } : { kind: 'clear', reason };
   }
   const { rule } = decision;
+  const protect = (proofs: readonly Want[]): Fate => ({ kind: 'protect', insist, proofs, begins: isOurs });
   if (rule?.auth !== undefined) {
     // Whoever is reached by a name must have a certificate of that name; a rule by prefix knows of no name.
     const name = rule.match.kind === 'prefix' ? {} : { name: nameText(input.name).replace(/\.$/, '') };
-    return { kind: 'protect', insist, proofs: [{ kind: 'memberOf', group: rule.auth, ...name }] };
+    return protect([{ kind: 'memberOf', group: rule.auth, ...name }]);
   }
-  if (input.finding?.kind === 'usable') {
-    return { kind: 'protect', insist, proofs: input.finding.choice.chosen.map((c) => c.key) };
-  }
+  const keys = input.finding?.kind === 'usable' ? input.finding.choice.chosen.map((c) => c.key) : [];
+  if (decision.require === 'anonymous') return protect([...keys, { kind: 'anyone' }]);
+  if (input.finding?.kind === 'usable') return protect(keys);
   const reason: Reason =
     input.finding?.kind === 'none'
       ? input.finding.reason

@@ -235,6 +235,11 @@ function possible(policy: Policy, name: NameKey): Decision[] {
   return [undefined, ...prefixes].map((byPrefix) => combined(policy, byName, byPrefix));
 }
 
+/** Where the members of a private group are, as far as rules say so by prefix. */
+export function prefixesOf(policy: Policy, auth: string): Prefix[] {
+  return prefixRules(policy).flatMap(({ prefix, rule }) => (rule.auth === auth ? [prefix] : []));
+}
+
 function matches(match: Match, name: NameKey | undefined, address: IpAddress | undefined): boolean {
   switch (match.kind) {
     case 'all':

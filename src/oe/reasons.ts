@@ -54,6 +54,13 @@ export function localReason(local: LocalAnswer | undefined): Reason {
 
 /** Under `private` no address is given out that the kernel does not block. */
 export function blockRefused(peer: Peer): Reason {
+  if (peer.block === 'full') {
+    return {
+      code: 'blocks-full',
+      why: `As many hosts are blocked for the sake of private names as may be, so nothing is said about ${peer.text}.`,
+      remedy: 'Wait an hour, or write a rule by prefix for the hosts of these names.',
+    };
+  }
   return {
     code: 'block-refused',
     why: `The kernel took no block for ${peer.text}, so nothing is said about it.`,

@@ -24,13 +24,14 @@ const servingNames = 4_096;
 
 /** The hosts to which MX, SRV, SVCB and HTTPS answers lead: the ways to them are protected before they are asked for. */
 export class ServiceHosts {
-  readonly #policy: Policy;
+  readonly #rules: { readonly policy: Policy };
   readonly #doors: ServiceDoors;
   /** Hosts that give the service of a name that is `private`: they are private for its sake. */
   readonly #serving = new Map<NameKey, { readonly host: NameKey; readonly until: Instant }>();
 
-  constructor(policy: Policy, doors: ServiceDoors) {
-    this.#policy = policy;
+  /** What `rules` says at the time counts. */
+  constructor(rules: { readonly policy: Policy }, doors: ServiceDoors) {
+    this.#rules = rules;
     this.#doors = doors;
   }
 
@@ -57,7 +58,7 @@ export class ServiceHosts {
   warmUp(resolution: Resolution, at: Moment): void {
     if (resolution.verdict.status === 'bogus' || this.#doors.open() > warmUpsAtOnce) return;
     for (const name of targetsIn(resolution))
-      if (mayProtect(this.#policy, name)) this.#lookUp(name, this.servedBy(name, at), at);
+      if (mayProtect(this.#rules.policy, name)) this.#lookUp(name, this.servedBy(name, at), at);
   }
 
   #lookUp(name: NameKey, onBehalf: NameKey | undefined, at: Moment): Lookup[] {

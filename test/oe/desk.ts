@@ -18,6 +18,8 @@ export const edns = { version: 0, udpSize: 1_232, dnssecOk: false, options: [] }
 /** An agent, seen from a program and from the kernel. */
 export interface Desk {
   ask(text: string, type?: number, message?: Partial<Message>): Message;
+  /** Lets milliseconds pass. */
+  pass(milliseconds: number): void;
   /** Whatever else happens to it. */
   tell(input: AgentInput): void;
   /** What the kernel was to do, in order. */
@@ -75,6 +77,10 @@ export function withRules(
   return {
     ops,
     tell: input,
+    pass: (milliseconds) => {
+      now += milliseconds;
+      input({ kind: 'tick' });
+    },
     ask: (text, type = Type.A, message = {}) => {
       const query = ++asked;
       const question = { name: name(text), type, class: Class.IN };

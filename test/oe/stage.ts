@@ -195,6 +195,9 @@ export class Stage {
           this.trace.push(`block ${formatAddress(peer)}`);
           if (this.blockAtOnce) this.block(formatAddress(peer), 'stands');
         },
+        replace: (peer) => {
+          this.trace.push(`replace ${formatAddress(peer)}`);
+        },
         release: (waiter, outcome, keep) => {
           this.trace.push(`release ${outcome.kind}`);
           this.outcomes.set(waiter, outcome);

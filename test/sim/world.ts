@@ -354,6 +354,7 @@ export class Host {
       case 'keyLog':
       case 'looked':
       case 'dug':
+      case 'policyChanged':
       case 'forget':
       case 'flushed':
       case 'keepCache':

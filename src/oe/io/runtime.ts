@@ -10,7 +10,7 @@ import type { Flush } from '../../dns/resolver.ts';
 import { KernelLedger } from '../../kernel/ledger.ts';
 import { instant, wallSeconds, type WallSeconds } from '../../time.ts';
 import { Agent } from '../agent.ts';
-import type { AgentEffect, AgentInput, AgentOptions } from '../agent-types.ts';
+import type { AgentEffect, AgentInput, AgentOptions, Rules } from '../agent-types.ts';
 import type { Dig } from '../dig.ts';
 import type { Traffic } from '../explain.ts';
 import type { AnchorStore } from './anchors.ts';
@@ -38,6 +38,9 @@ export interface Edge {
   readonly wallOffset: number;
 }
 
+/** What came of other rules. */
+export type Changed = Extract<AgentEffect, { kind: 'policyChanged' }>;
+
 /** Turns readiness into inputs of the agent and performs its effects, in their order. */
 export class Runtime {
   readonly #edge: Edge;
@@ -45,6 +48,7 @@ export class Runtime {
   readonly #looks = new Map<number, () => void>();
   readonly #flushes = new Map<number, (entries: number) => void>();
   readonly #digs = new Map<number, (dig: Dig) => void>();
+  readonly #changes = new Map<number, (change: Changed) => void>();
   #nextLook = 1;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -91,6 +95,15 @@ export class Runtime {
     return new Promise((resolve) => {
       this.#flushes.set(request, resolve);
       this.input({ kind: 'flush', request, what });
+    });
+  }
+
+  /** Has other rules hold from now on; resolves when the kernel has them. */
+  change(rules: Rules): Promise<Changed> {
+    const request = this.#nextLook++;
+    return new Promise((resolve) => {
+      this.#changes.set(request, resolve);
+      this.input({ kind: 'policy', request, rules });
     });
   }
 
@@ -227,6 +240,10 @@ export class Runtime {
       case 'dug':
         this.#digs.get(effect.request)?.(effect.dig);
         this.#digs.delete(effect.request);
+        return;
+      case 'policyChanged':
+        this.#changes.get(effect.request)?.(effect);
+        this.#changes.delete(effect.request);
         return;
       case 'stopped':
         this.#stopped?.();
