@@ -1,6 +1,9 @@
 import { Exit, OeError } from '../errors.ts';
 import { defaultConfigFile, loadConfig } from '../oe/io/config-file.ts';
 import { loadGroups } from '../oe/io/private-groups.ts';
+import { ruleProblem } from '../oe/io/rules-file.ts';
+import { describeProblems } from '../oe/config.ts';
+import { ruleRemarks } from '../oe/policy-check.ts';
 import { counted } from '../oe/text.ts';
 import { printJson } from './options.ts';
 
@@ -13,8 +16,12 @@ export function check(options: { readonly config?: string; readonly json?: boole
       file === undefined
         ? 'There is no configuration file; the defaults apply.'
         : `${file} is right: ${counted(rules, 'rule')}, the default is ${config.policy.outbound}.`;
-    if (options.json === true) printJson({ version: 1, ok: true, file: file ?? null, sentence });
-    else process.stdout.write(`${sentence}\n`);
+    const resolvers = (config.dns.upstreams ?? []).map((server) => server.endpoint.address);
+    const remarks = ruleRemarks(config.policy, resolvers).map((remark) =>
+      describeProblems(file ?? '', [ruleProblem(remark)]),
+    );
+    if (options.json === true) printJson({ version: 1, ok: true, file: file ?? null, sentence, remarks });
+    else process.stdout.write(`${[sentence, ...remarks].join('\n')}\n`);
     return Exit.ok;
   } catch (error) {
     if (options.json !== true || !(error instanceof OeError)) throw error;

@@ -23,10 +23,15 @@ export async function askAgent(
     );
   }
   if (status === 200) return body;
-  const { code = 'agent-refused', message = `HTTP status ${status}` } =
-    (body as { error?: { code?: string; message?: string } }).error ?? {};
-  throw new OeError(code, message, 'See `oe --help`.', status === 400 ? Exit.usage : Exit.software);
+  const {
+    code = 'agent-refused',
+    message = `HTTP status ${status}`,
+    remedy = 'See `oe --help`.',
+  } = (body as { error?: { code?: string; message?: string; remedy?: string } }).error ?? {};
+  throw new OeError(code, message, remedy, exitFor[status] ?? Exit.software);
 }
+
+const exitFor: Readonly<Record<number, number>> = { 400: Exit.usage, 422: Exit.config };
 
 function send(
   socket: string,

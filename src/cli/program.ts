@@ -148,6 +148,41 @@ function programWith(version: string, setExit: (code: number) => void): Command 
       },
     );
 
+  const policy = program
+    .command('policy')
+    .description('The rules by which traffic is encrypted, clear or blocked.')
+    .addHelpText('after', examples(['oe policy show', ''], ['oe policy test example.org', '']));
+  jsonOption(common(policy.command('show')))
+    .description('Print the rules in their order, in words; those that run, else those of the configuration.')
+    .addHelpText('after', examples(['oe policy show', ''], ['oe policy show --config ./oe.toml --json', '']))
+    .action(async (options: CommonOptions) => {
+      const { policyShow } = await import('./policy.ts');
+      setExit(await policyShow(options));
+    });
+  jsonOption(common(policy.command('test')))
+    .description('Say which rule decides about a name or an address, why, and what would happen now.')
+    .argument('<subject>', 'a host name or an address')
+    .addHelpText(
+      'after',
+      `\nNothing is looked up. The exit code is 0 where this host would encrypt, 1 where traffic would go in the clear,\nand 77 where nothing may pass.\n${examples(
+        ['oe policy test www.example.org', ''],
+        ['oe policy test 192.0.2.7 --json', ''],
+        ['oe policy test 192.0.2.7 --config ./new.toml', 'where no oe runs by it: what that file says'],
+      )}`,
+    )
+    .action(async (subject: string, options: CommonOptions) => {
+      const { policyTest } = await import('./policy.ts');
+      setExit(await policyTest(subject, options));
+    });
+
+  jsonOption(common(program.command('reload')))
+    .description('Have the running agent read its configuration again; a mistake in it changes nothing.')
+    .addHelpText('after', examples(['sudo oe reload', ''], ['oe check && sudo oe reload', '']))
+    .action(async (options: CommonOptions) => {
+      const { reload } = await import('./reload.ts');
+      setExit(await reload(options));
+    });
+
   jsonOption(common(program.command('doctor')))
     .description('Look for what stands in the way on this machine, with a remedy for each.')
     .addHelpText('after', examples(['sudo oe doctor', ''], ['oe doctor --json', '']))

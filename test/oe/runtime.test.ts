@@ -8,7 +8,7 @@ import { hostPrefix } from '../../src/net/prefix.ts';
 import { whyName } from '../../src/oe/explain.ts';
 import { noKernel } from '../../src/oe/io/no-kernel.ts';
 import { systemRandom } from '../../src/oe/io/random.ts';
-import { controlRoutes } from '../../src/oe/io/routes.ts';
+import { controlRoutes, type PolicyEdge } from '../../src/oe/io/routes.ts';
 import { Runtime, type Edge } from '../../src/oe/io/runtime.ts';
 import type { Dig } from '../../src/oe/dig.ts';
 import type { Status } from '../../src/oe/status.ts';
@@ -87,7 +87,7 @@ test('without a kernel that has IPsec it is a validating stub, and a private nam
 
 test('the control API tells status and why, and refuses what is no name', async () => {
   const { runtime } = await started();
-  const routes = controlRoutes(runtime, () => ({
+  const routes = controlRoutes(runtime, noEdge, () => ({
     upSeconds: 1,
     listening: [],
     upstreams: [],
@@ -141,6 +141,12 @@ test('the control API tells status and why, and refuses what is no name', async 
   expect(await get('/v1/forgive', 'address=nowhere')).toMatchObject({ ok: false, code: 'address-invalid' });
   expect(runtime.agent.recordsOf(name(plainName))).not.toEqual([]);
 });
+
+const noEdge: PolicyEdge = {
+  file: undefined,
+  remarks: () => [],
+  reload: () => Promise.reject(new Error('there is nothing to read')),
+};
 
 /** A runtime whose kernel and upstream live in this process; its clock and timers are real. */
 async function started(

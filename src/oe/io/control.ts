@@ -7,7 +7,13 @@ import { Exit, OeError, messageOf } from '../../errors.ts';
 /** What a route answers: a JSON value, or a refusal with a stable code. */
 export type ControlAnswer =
   | { readonly ok: true; readonly body: unknown }
-  | { readonly ok: false; readonly status: number; readonly code: string; readonly message: string };
+  | {
+      readonly ok: false;
+      readonly status: number;
+      readonly code: string;
+      readonly message: string;
+      readonly remedy?: string;
+    };
 
 export type ControlRoutes = Readonly<
   Record<string, (query: URLSearchParams, signal: AbortSignal) => ControlAnswer | Promise<ControlAnswer>>
@@ -64,8 +70,8 @@ async function serve(
   response.on('close', () => {
     gone.abort();
   });
-  const refuse = (status: number, code: string, message: string): void => {
-    send(response, status, { version: 1, error: { code, message } });
+  const refuse = (status: number, code: string, message: string, remedy?: string): void => {
+    send(response, status, { version: 1, error: { code, message, ...(remedy !== undefined && { remedy }) } });
   };
   // Nothing here takes a body: whoever sends one loses the connection with the answer, however much is still to come.
   if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined)
@@ -91,7 +97,7 @@ async function serve(
     }
     const answer = await route(url.searchParams, gone.signal);
     if (answer.ok) send(response, 200, answer.body);
-    else refuse(answer.status, answer.code, answer.message);
+    else refuse(answer.status, answer.code, answer.message, answer.remedy);
   } catch (error) {
     refuse(500, 'internal', messageOf(error));
   }

@@ -4,13 +4,47 @@ import { parseAddress, type IpAddress } from '../../net/address.ts';
 import { hasAddresses } from '../addresses.ts';
 import { statusOf, whyAddress, whyName } from '../explain.ts';
 import type { EdgeHealth } from '../status.ts';
+import { Exit, OeError } from '../../errors.ts';
+import { policyShown, policyTested } from '../policy-words.ts';
 import { nearest, printable } from '../text.ts';
 import type { ControlAnswer, ControlRoutes } from './control.ts';
+import type { Reloaded } from './reload.ts';
 import type { Runtime } from './runtime.ts';
 
+/** What the edge knows of the rules. */
+export interface PolicyEdge {
+  readonly file: string | undefined;
+  /** What is worth a word, each as a sentence with its line. */
+  readonly remarks: () => readonly string[];
+  readonly reload: () => Promise<Reloaded>;
+}
+
 /** What the control API answers. `health` is what the edge knows of itself. */
-export function controlRoutes(runtime: Runtime, health: () => EdgeHealth): ControlRoutes {
+export function controlRoutes(runtime: Runtime, policy: PolicyEdge, health: () => EdgeHealth): ControlRoutes {
   return {
+    '/v1/policy': () => {
+      const more = { running: true, file: policy.file ?? null, remarks: policy.remarks() };
+      return { ok: true, body: policyShown(runtime.agent.view.policy, more) };
+    },
+    '/v1/policy/test': (query) => {
+      const text = query.get('subject') ?? '';
+      const address = parseAddress(text);
+      const name = text === '' ? undefined : nameOf(text);
+      const { view } = runtime.agent;
+      if (address) return { ok: true, body: policyTested(view.policy, { address }, view) };
+      if (name === undefined)
+        return refusal('name-invalid', `${shown(text)} is neither a host name nor an address.`);
+      return { ok: true, body: policyTested(view.policy, { name }, view) };
+    },
+    'POST /v1/reload': async () => {
+      try {
+        return { ok: true, body: await policy.reload() };
+      } catch (error) {
+        if (!(error instanceof OeError)) throw error;
+        const { code, message, remedy, exitCode } = error;
+        return { ok: false, status: exitCode === Exit.config ? 422 : 500, code, message, remedy };
+      }
+    },
     '/v1/status': async () => {
       const traffic = await runtime.traffic();
       return { ok: true, body: statusOf(runtime.agent.view, traffic, health()) };

@@ -10,7 +10,6 @@ import { Upstreams } from '../../dns/io/upstream.ts';
 import { formatServer } from '../../dns/server-text.ts';
 import { Exit, OeError, messageOf } from '../../errors.ts';
 import { IkeSockets } from '../../ike/io/sockets.ts';
-import type { PrivateGroup } from '../../ike/private-group.ts';
 import { openXfrm } from '../../kernel/io/xfrm.ts';
 import { KernelError, type Capabilities, type EspSuite, type KernelPort } from '../../kernel/port.ts';
 import { formatEndpoint, type Endpoint, type IpAddress } from '../../net/address.ts';
@@ -18,7 +17,8 @@ import { SystemCallError } from '../../net/io/libc.ts';
 import { describePublicKey } from '../../net/public-key.ts';
 import { randomU32 } from '../../random.ts';
 import { instant, wallSeconds } from '../../time.ts';
-import { hostKeyPath, socketPath, type Config } from '../config.ts';
+import { describeProblems, hostKeyPath, socketPath } from '../config.ts';
+import { ruleRemarks } from '../policy-check.ts';
 import { rehearse } from '../rehearsal.ts';
 import { anchorStore, loadTrust } from './anchors.ts';
 import { loadAuthorities } from './authorities.ts';
@@ -29,9 +29,11 @@ import type { Log } from './log.ts';
 import { noKernel } from './no-kernel.ts';
 import { groupComplaints } from './private-groups.ts';
 import { demandPrivileges } from './privilege.ts';
+import { Reloader, type Loaded, type Reloaded } from './reload.ts';
 import { controlRoutes } from './routes.ts';
 import { systemRandom } from './random.ts';
 import { loadRootHints } from './root-hints.ts';
+import { ruleProblem } from './rules-file.ts';
 import { Runtime, sameAddresses } from './runtime.ts';
 import { localAddresses } from './source.ts';
 import { RouteSource } from './upstreams.ts';
@@ -44,25 +46,23 @@ export interface Running {
   readonly hostKey: string | undefined;
   /** What is not as it should be, each as sentences with the remedy. */
   readonly complaints: readonly string[];
+  /** Takes what may change of the configuration as it is now; nothing has changed where it throws. */
+  reload(): Promise<Reloaded>;
   /** Takes everything out of the kernel and closes every socket. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts the agent that `config` describes. Throws one {@link OeError} where it cannot run; nothing stays open or in
+ * Starts the agent that a configuration describes; `load` reads it again. Throws one {@link OeError} where it cannot run; nothing stays open or in
  * the kernel then. Where the kernel has no ESP it runs all the same, as a validating stub, and complains.
  */
-export async function startAgent(
-  config: Config,
-  log: Log,
-  groups: readonly PrivateGroup[] = [],
-): Promise<Running> {
+export async function startAgent(loaded: Loaded, log: Log, load: () => Loaded): Promise<Running> {
   const open: (() => unknown)[] = [];
   const closeAll = async (): Promise<void> => {
     for (const close of open.splice(0).reverse()) await close();
   };
   try {
-    return await start(config, groups, log, open, closeAll);
+    return await start(loaded, load, log, open, closeAll);
   } catch (error) {
     await closeAll();
     throw error;
@@ -70,13 +70,13 @@ export async function startAgent(
 }
 
 async function start(
-  config: Config,
-  groups: readonly PrivateGroup[],
+  { config, groups, file }: Loaded,
+  load: () => Loaded,
   log: Log,
   open: (() => unknown)[],
   closeAll: () => Promise<void>,
 ): Promise<Running> {
-  const { dns, ike, gate, policy, paths } = config;
+  const { dns, ike, gate, paths } = config;
   demandPrivileges(dns.listen.map((e) => e.port));
   const trust = loadTrust(dns, paths);
   const authorities = loadAuthorities(dns.caFile);
@@ -198,9 +198,8 @@ async function start(
       keyLog: ike.keyLog !== undefined,
       ports: ike.ports,
       marksNeighbours: ike.natNeighbours === 'mark',
-      policy,
-      budgetMs: gate.budgetMs,
-      privateBudgetMs: gate.privateBudgetMs,
+      policy: config.policy,
+      ...gate,
       minimalAny: dns.minimalAny,
       dns64: dns.dns64,
     },
@@ -253,13 +252,20 @@ async function start(
   const startedMs = performance.now();
   if (canEncrypt) rehearseTimes(rehearsals, identity ?? scratchKey(), capabilities.suites);
   const hostKey = identity && describePublicKey(identity.publicKey);
-  routes = controlRoutes(running, () => ({
+  const reloader = new Reloader(running, config, load, log);
+  const remarks = (): string[] => {
+    const resolvers = routing.upstreams.map((server) => server.endpoint.address);
+    const found = ruleRemarks(reloader.config.policy, resolvers).map((remark) => ruleProblem(remark));
+    return found.map((remark) => describeProblems(file ?? '', [remark]));
+  };
+  const policy = { file, remarks, reload: () => reloader.reload() };
+  routes = controlRoutes(running, policy, () => ({
     upSeconds: Math.round((performance.now() - startedMs) / 1_000),
     listening: listener.endpoints.map(formatEndpoint),
     upstreams: dns.mode === 'recurse' ? ['the root servers'] : routing.upstreams.map(formatServer),
     hostKey: hostKey ?? null,
     esp: { ipv4: capabilities.esp4.available, ipv6: capabilities.esp6.available },
-    complaints,
+    complaints: [...complaints, ...remarks()],
     notes: [],
     counters: listener.stats,
   }));
@@ -267,7 +273,8 @@ async function start(
     listening: listener.endpoints,
     upstreams: routing.upstreams,
     hostKey,
-    complaints,
+    complaints: [...complaints, ...remarks()],
+    reload: () => reloader.reload(),
     stop: async () => {
       await running.stop(stopLimitMs);
       await closeAll();
