@@ -157,15 +157,11 @@ export function acceptIke(offered: readonly Proposal[], answer: SaPayload): IkeC
   };
 }
 
-/**
- * What we offer for a Child SA: `suites` as the kernel has them, ESN first; `groups` only with PFS, and `additional`
- * (methods one of which may follow, or NONE) only to a peer that has shown that it knows them.
- */
+/** What we offer for a Child SA: `suites` as the kernel has them, ESN first; `groups` only with PFS. */
 export function espProposals(
   suites: readonly EspSuite[],
   spi: number,
   groups: readonly number[] = [],
-  additional: readonly number[] = [],
 ): Proposal[] {
   const spiOctets = espSpiOctets(spi);
   // One proposal has either AEADs or ciphers that want a checksum (RFC 7296 §3.3), the better kind first.
@@ -180,7 +176,6 @@ export function espProposals(
         ...unique(kind.map(encrTransform)),
         ...integsOf(kind).map((id) => ({ type: TransformType.INTEG, id })),
         ...groups.map((id) => ({ type: TransformType.KE, id })),
-        ...additional.map((id) => ({ type: TransformType.ADDKE1, id })),
         ...ourSequenceNumbers.map((id) => ({ type: TransformType.SN, id })),
       ],
     }));
@@ -209,7 +204,6 @@ export function chooseEsp(
   options: {
     readonly groups?: readonly number[];
     readonly keGroup?: number;
-    readonly additional?: readonly number[];
   } = {},
 ): EspChoice | undefined {
   const proposals = offered.proposals.filter(
@@ -223,9 +217,8 @@ export function chooseEsp(
         const sn = firstOf(proposal, TransformType.SN, ourSequenceNumbers);
         const group = findChildGroup(proposal, groups);
         if (!encr || !sn || group === undefined) continue;
-        const first = group[0]?.id ?? Group.NONE;
-        // Without a first key exchange there is nothing to add one to (RFC 9370 §2.2.4).
-        const more = findAdditional(proposal, first === Group.NONE ? [] : (options.additional ?? []), first);
+        // None is added for a child, whose keys come from an SK_d that may have more than one (RFC 9370 §2.2.4).
+        const more = findAdditional(proposal, [], Group.NONE);
         if (!more) continue;
         const answer = answerTo(proposal, espSpiOctets(spi), [...encr, ...group, ...more, sn]);
         return espChoice(suite, proposal.spi, sn, [...group, ...more], answer);
