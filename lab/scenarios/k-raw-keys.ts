@@ -1,36 +1,36 @@
+import { readFileSync } from 'node:fs';
 import { checkProtected } from '../guest/expect.ts';
-import { client, oeServer } from '../guest/names.ts';
+import { client, oeRsaServer } from '../guest/names.ts';
 import { startOe } from '../guest/oe.ts';
 import type { Scenario } from '../guest/scenario.ts';
 import { rawKeyConnection, startStrongswan } from '../guest/strongswan.ts';
-import { readFileSync } from 'node:fs';
 
+// strongSwan 6 takes no raw key out of CERT and cannot put one in ("embedding PUBKEY certificate in payload failed"), so
+// that part of RFC 7670 is for pairs of oe.
 export const scenario: Scenario = {
   timeoutMs: 240_000,
-  title: 'raw public keys in CERT: strongSwan sends its own, and what counts is the one in signed DNS',
+  title: 'raw public keys with strongSwan: it proves RSA, oe Ed25519, and both keys stand in signed DNS',
   run: async (stage) => {
     const { lab, keys, check } = stage;
-    const { connections, ...rest } = rawKeyConnection({
-      own: oeServer.v4,
-      peer: client.v4,
-      proposals: 'aes256gcm16-prfsha512-x25519',
-      ownKey: keys.server.pem,
-      peerKey: keys.client.pem,
-    });
-    const swan = await startStrongswan(lab.server, {
-      connections: connections.replace('version = 2\n', 'version = 2\n    send_cert = always\n'),
-      ...rest,
-    });
+    const swan = await startStrongswan(
+      lab.server,
+      rawKeyConnection({
+        own: oeRsaServer.v4,
+        peer: client.v4,
+        proposals: 'aes256gcm16-prfsha512-x25519',
+        ownKey: keys.rsaServer.pem,
+        peerKey: keys.client.pem,
+      }),
+    );
     const oe = await startOe(lab.client, lab.logs, { key: keys.client });
     await checkProtected(stage, {
-      name: 'ours4.libreswan.org',
+      name: 'rsa.libreswan.org',
       client: client.v4,
-      server: oeServer.v4,
+      server: oeRsaServer.v4,
       mode: 'transport',
       oe,
     });
     const log = readFileSync(swan.daemon.log, 'utf8');
-    check(/IKE_AUTH response 1 \[ IDr CERT AUTH/.test(log), 'strongSwan sent its key in CERT');
-    check(/authentication of '198\.18\.1\.2' with (ED25519|Ed25519)/i.test(log), 'and verified ours');
+    check(/authentication of '198\.18\.1\.2' with ed25519 successful/i.test(log), 'strongSwan verified ours');
   },
 };
