@@ -108,6 +108,8 @@ export type AgentInput =
       readonly request: number;
       readonly counters: readonly (StateCounters | undefined)[];
     }
+  /** The answer to `takeStock`, with its version. */
+  | { readonly kind: 'stock'; readonly version: number; readonly snapshot: KernelSnapshot }
   /** Forgets what failed, with one peer or with all, so that the next lookup tries again. */
   | { readonly kind: 'forgive'; readonly peer?: IpAddress }
   /** Other rules, in the place of all that hold; `policyChanged` says when the kernel has them. */
@@ -138,6 +140,8 @@ export type AgentEffect =
   | { readonly kind: 'apply'; readonly batch: number; readonly ops: readonly KernelOp[] }
   /** What has gone through these states? Answered by `counted`. */
   | { readonly kind: 'count'; readonly request: number; readonly states: readonly StateId[] }
+  /** What of ours is in the kernel, after all of `apply` until now? Answered by `stock`. */
+  | { readonly kind: 'takeStock'; readonly version: number }
   | { readonly kind: 'looked'; readonly request: number }
   | { readonly kind: 'dug'; readonly request: number; readonly dig: Dig }
   /** The kernel has the rules of `policy`; `refusal`: why it did not take all of them. */

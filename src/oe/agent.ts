@@ -305,6 +305,9 @@ export class Agent {
         }
         this.#countTraffic();
         return;
+      case 'stock':
+        this.#compare(input.version, input.snapshot);
+        return;
       case 'forgive':
         this.#peers.forgive(input.peer);
         return;
@@ -765,10 +768,27 @@ export class Agent {
         return;
       case 'overrun':
         this.#log({ level: 'warn', event: 'kernel.overrun' });
+        this.#effects.push({ kind: 'takeStock', version: this.#ledger.version });
         return;
       default:
         event satisfies never;
     }
+  }
+
+  /** Events of the kernel were lost: what they would have told is found out from what is there. */
+  #compare(version: number, snapshot: KernelSnapshot): void {
+    if (this.#stopping) return;
+    if (version !== this.#ledger.version) {
+      // The kernel has been told something since.
+      this.#effects.push({ kind: 'takeStock', version: this.#ledger.version });
+      return;
+    }
+    const { lost, ops } = this.#ledger.compare(snapshot);
+    if (lost.length + ops.length > 0) {
+      this.#log({ level: 'warn', event: 'kernel.differs', lost: lost.length, repaired: ops.length });
+    }
+    this.#apply(ops, { what: 'other' });
+    for (const { spi } of lost) this.#work.push({ to: 'endpoint', input: { kind: 'expired', spi, hard: true } });
   }
 
   #exempt(address: IpAddress): string | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Exchange } from '../../src/ike/numbers.ts';
+import type { TsPayload } from '../../src/ike/payloads.ts';
 import { formatEndpoint, type IpAddress } from '../../src/net/address.ts';
 import { concatOctets, toHex } from '../../src/wire/octets.ts';
 import {
@@ -146,7 +147,7 @@ test('a peer that wants to hear the address that it sees is asked once for all, 
   const { translate } = world;
   world.translate = (d) => d;
   world.meddle(a, (payloads, header) => {
-    const ts = payloads.find((p) => p.kind === 'TSi');
+    const ts = payloads.find((p): p is TsPayload => p.kind === 'TSi');
     const [range] = ts?.selectors ?? [];
     if (range?.kind !== 'range') return payloads;
     asked.push(`${toHex(range.start)}-${toHex(range.end)}`);

@@ -342,6 +342,11 @@ export class Host {
         this.#inKernel(later, () => ({ kind: 'counted', request, counters: states.map(() => undefined) }));
         return;
       }
+      case 'takeStock': {
+        const { version } = effect;
+        this.#inKernel(later, () => ({ kind: 'stock', version, snapshot: this.kernel.snapshotSync() }));
+        return;
+      }
       case 'findSource':
         later(random.between(0, 1), () => ({ kind: 'source', peer: effect.peer, local: this.spec.address }));
         return;

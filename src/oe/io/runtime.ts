@@ -205,6 +205,18 @@ export class Runtime {
         );
         return;
       }
+      case 'takeStock': {
+        const { version } = effect;
+        this.#kernelQueue = this.#kernelQueue.then(() => kernel.snapshot()).then(
+          (snapshot) => {
+            this.input({ kind: 'stock', version, snapshot });
+          },
+          (error: unknown) => {
+            log({ level: 'error', event: 'kernel.unreadable', why: messageOf(error) });
+          },
+        );
+        return;
+      }
       case 'findSource':
         void sourceFor(effect.peer).then((local) => {
           this.input({ kind: 'source', peer: effect.peer, local });
