@@ -39,6 +39,7 @@ export class Lab {
   readonly middle: Node;
   /** Logs and recordings of this scenario. */
   readonly logs: string;
+  readonly #more: Node[] = [];
   #recorder: Daemon | undefined;
   #resolver: Daemon | undefined;
 
@@ -63,7 +64,16 @@ export class Lab {
 
   async remove(): Promise<void> {
     await this.#recorder?.stop();
-    for (const node of [this.client, this.server, this.plain, this.dns, this.middle]) await node.remove();
+    const usual = [this.client, this.server, this.plain, this.dns, this.middle];
+    for (const node of [...usual, ...this.#more]) await node.remove();
+  }
+
+  /** One more host, connected with nothing yet. */
+  async addNode(name: string): Promise<Node> {
+    const node = await Node.make(name, this.logs);
+    this.#more.push(node);
+    node.write('/etc/resolv.conf', `nameserver ${resolver}\n`);
+    return node;
   }
 
   /** Delays every packet that crosses the middle, so that the round trip between two hosts is `roundTripMs`. */
