@@ -5,8 +5,8 @@ import { startOe } from '../guest/oe.ts';
 import type { Scenario } from '../guest/scenario.ts';
 import { rawKeyConnection, startStrongswan } from '../guest/strongswan.ts';
 
-// strongSwan 6 takes no raw key out of CERT and cannot put one in ("embedding PUBKEY certificate in payload failed"), so
-// that part of RFC 7670 is for pairs of oe.
+// strongSwan 6 cannot put a raw key in CERT ("embedding PUBKEY certificate in payload failed"), so that part of RFC 7670
+// is for pairs of oe.
 export const scenario: Scenario = {
   timeoutMs: 240_000,
   title: 'raw public keys with strongSwan: it proves RSA, oe Ed25519, and both keys stand in signed DNS',
