@@ -76,6 +76,9 @@ test('every command explains itself with an example', async () => {
     ['key'],
     ['key', 'new'],
     ['key', 'show'],
+    ['policy', 'show'],
+    ['policy', 'test'],
+    ['reload'],
     ['doctor'],
     ['check'],
   ]) {
@@ -105,7 +108,9 @@ test('oe status --json is the agent’s own words, versioned', async () => {
 test('oe status for people puts what needs a look before what is well', async () => {
   const { stdout } = await oe('status', '--config', config);
   expect(stdout.split('\n')[0]).toBe(sampleStatus.summary);
-  expect(stdout.indexOf('BLOCKED: no reply')).toBeLessThan(stdout.indexOf('encrypted (verified by DNS, post-quantum)'));
+  expect(stdout.indexOf('BLOCKED: no reply')).toBeLessThan(
+    stdout.indexOf('encrypted (verified by DNS, post-quantum)'),
+  );
   expect(stdout).toContain('3.3 MiB / 1.2 KiB');
 });
 

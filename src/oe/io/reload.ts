@@ -77,7 +77,7 @@ export class Reloader {
       }
       if (!samePolicy) {
         const rules = counted(policy.rules.length, 'rule');
-        changed.push(`There are ${rules}, and the default is ${policy.outbound}.`);
+        changed.push(`The list has ${rules} now, and the default is ${policy.outbound}.`);
       }
       if (!sameBudgets) changed.push('Answers wait for as long as [gate] says now.');
       const hosts = (n: number): string => counted(n, 'host');
