@@ -4,7 +4,13 @@ import { nameOf } from '../../src/dns/name.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../src/dns/message.ts';
 import { Class, Type } from '../../src/dns/types.ts';
 import { messageOf } from '../../src/errors.ts';
-import { formatAddress, formatEndpoint, type Endpoint, type IpAddress } from '../../src/net/address.ts';
+import {
+  sameAddress,
+  formatAddress,
+  formatEndpoint,
+  type Endpoint,
+  type IpAddress,
+} from '../../src/net/address.ts';
 import { Agent } from '../../src/oe/agent.ts';
 import type { AgentEffect, AgentInput } from '../../src/oe/agent-types.ts';
 import { defaultPolicy, type Policy } from '../../src/oe/policy.ts';
@@ -61,6 +67,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #queue: Event[] = [];
   readonly #told = new WeakMap<object, number>();
+  readonly #nats: Nat[] = [];
   #now = 0;
   #order = 0;
 
@@ -115,7 +122,15 @@ export class World {
     for (const host of this.hosts.values()) host.kernel.advance(this.now);
   }
 
-  send(local: Endpoint, remote: Endpoint, octets: Uint8Array): void {
+  /** Puts the host behind a NAT, which others see at `outside`. */
+  hide({ spec }: Host, outside: IpAddress): Nat {
+    const nat = new Nat(spec.address, outside);
+    this.#nats.push(nat);
+    return nat;
+  }
+
+  send(inside: Endpoint, remote: Endpoint, octets: Uint8Array): void {
+    const local = this.#nats.find((n) => sameAddress(n.inside, inside.address))?.outwards(inside) ?? inside;
     const { loss, duplication, delay } = this.#options.network;
     const copies = this.random.chance(duplication) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
@@ -126,7 +141,9 @@ export class World {
       );
       if (isLost) continue;
       this.after(this.random.between(...delay), () => {
-        this.at(remote.address)?.input({ kind: 'datagram', local: remote, remote: local, octets });
+        const nat = this.#nats.find((n) => sameAddress(n.outside, remote.address));
+        const to = nat ? nat.inwards(remote) : remote;
+        if (to) this.at(to.address)?.input({ kind: 'datagram', local: to, remote: local, octets });
       });
     }
   }
@@ -154,6 +171,32 @@ export class World {
 
   note(text: () => string): void {
     this.trace?.push(`${this.#now.toFixed(1)} ${text()}`);
+  }
+}
+
+/** Gives the IKE ports of one host other ports, until it forgets them. */
+export class Nat {
+  readonly inside: IpAddress;
+  readonly outside: IpAddress;
+  #base = 20_000;
+
+  constructor(inside: IpAddress, outside: IpAddress) {
+    this.inside = inside;
+    this.outside = outside;
+  }
+
+  forget(): void {
+    this.#base += 10_000;
+  }
+
+  outwards({ port }: Endpoint): Endpoint {
+    return { address: this.outside, port: this.#base + port };
+  }
+
+  /** Undefined for a port that it does not know (any longer). */
+  inwards({ port }: Endpoint): Endpoint | undefined {
+    const inside = port - this.#base;
+    return inside === 500 || inside === 4500 ? { address: this.inside, port: inside } : undefined;
   }
 }
 
