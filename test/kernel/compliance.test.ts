@@ -2,11 +2,18 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FakeKernel } from '../../src/kernel/fake.ts';
-import { complianceTests } from './compliance.ts';
+import type { KernelPort } from '../../src/kernel/port.ts';
+import type { IpAddress } from '../../src/net/address.ts';
+import { acquireTests, complianceTests } from './compliance.ts';
 import { seeded } from './random.ts';
 
 describe('the fake kernel keeps the promises of the port:', () => {
-  for (const { name, run } of complianceTests(() => new FakeKernel({ random: seeded(1) }))) test(name, run);
+  const make = (): FakeKernel => new FakeKernel({ random: seeded(1) });
+  const send = (port: KernelPort): Promise<void> => {
+    if (port instanceof FakeKernel) port.outbound(address(1, 2), address(2, 10), 17, { destinationPort: 9 });
+    return Promise.resolve();
+  };
+  for (const { name, run } of [...complianceTests(make), ...acquireTests(make, send)]) test(name, run);
 });
 
 describe('the real kernel keeps the promises of the port, as far as it has ESP:', () => {
@@ -22,3 +29,7 @@ describe('the real kernel keeps the promises of the port, as far as it has ESP:'
     expect(ran.stdout).toMatch(/^\d+ passed, 0 failed/m);
   });
 });
+
+function address(net: number, host: number): IpAddress {
+  return { family: 4, octets: Uint8Array.of(198, 18, net, host) };
+}

@@ -6,6 +6,7 @@ import {
   KernelError,
   type EspState,
   type EspSuite,
+  type KernelEvent,
   type KernelOp,
   type KernelPort,
   type Policy,
@@ -357,6 +358,61 @@ export function eventTests(makePort: () => KernelPort): ComplianceTest[] {
       },
     },
   ];
+}
+
+/**
+ * What a packet without a state asks for. `send`: one UDP packet from 198.18.1.2 to port 9 of 198.18.2.10, which some
+ * state may carry or none.
+ */
+export function acquireTests(
+  makePort: () => KernelPort,
+  send: (port: KernelPort) => Promise<void>,
+): ComplianceTest[] {
+  const out: Policy = { ...protectOut, template: { reqid, mode: 'transport' } };
+  return [
+    {
+      name: 'a packet that meets a policy and no state asks for one, once, and no longer when it is there',
+      needs: 'esp',
+      run: async () => {
+        const port = makePort();
+        const asked: Extract<KernelEvent, { kind: 'acquire' }>[] = [];
+        try {
+          port.events((event) => {
+            if (event.kind === 'acquire') asked.push(event);
+          });
+          await port.apply([addPolicy(out)]);
+          await send(port);
+          await send(port);
+          await pause(300);
+          equal(asked.length, 1);
+          const [acquire] = asked;
+          ok(acquire !== undefined && samePolicy(acquire.policy, out));
+          ok(sameAddress(acquire.source, local) && sameAddress(acquire.destination, peer));
+          deepEqual([acquire.protocol, acquire.destinationPort], [17, 9]);
+          await port.apply([addState(outbound(0x1235))]);
+          await send(port);
+          await pause(300);
+          equal(asked.length, 1);
+          const [counters] = await port.query([idOf(outbound(0x1235))]);
+          equal(counters?.packets, 1n);
+          // The wish that the state has ended is not in its way, and neither is it in that of the next one.
+          await port.apply([removeState(outbound(0x1235))]);
+          await send(port);
+          await pause(300);
+          equal(asked.length, 2);
+        } finally {
+          await removeEverything(port);
+          port.close();
+        }
+      },
+    },
+  ];
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 }
 
 async function refused(port: KernelPort, ops: readonly KernelOp[]): Promise<KernelError> {
