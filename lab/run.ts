@@ -6,13 +6,16 @@
  *   npm run lab -- --report FILE         writes {"passed": N, "failed": N} as well
  *   npm run lab -- --exec 'COMMAND'      runs COMMAND in the kernel instead, from the checkout's root
  *   … --out DIRECTORY --timeout SECONDS  where the logs go, and when the kernel is stopped
+ *   … --kernels N                        so many kernels take from the list side by side, one for each of up to two
+ *                                        processors where nothing is said
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { outDirectory } from './out.ts';
 import { ensureBrowser, ensureRoot } from './root.ts';
-import { bootUml } from './uml.ts';
+import { bootUml, type BootResult } from './uml.ts';
 
 interface Report {
   readonly passed: number;
@@ -26,8 +29,12 @@ const { values, positionals } = parseArgs({
     exec: { type: 'string' },
     out: { type: 'string' },
     timeout: { type: 'string', default: '2400' },
+    kernels: { type: 'string', default: String(Math.min(2, availableParallelism())) },
   },
 });
+
+/** They begin first, so that no kernel is left with one of them at the end. */
+const long = ['verdicts', 'kernel', 'transports'];
 
 const root = await ensureRoot(console.log);
 if (!root.ok) {
@@ -55,7 +62,7 @@ async function scenarios(directory: string): Promise<number> {
         file.endsWith('.ts') && (positionals.length === 0 || positionals.some((p) => file.startsWith(p))),
     )
     .map((file) => file.slice(0, -3))
-    .sort();
+    .sort((a, b) => Number(long.includes(b)) - Number(long.includes(a)) || (a < b ? -1 : 1));
   if (names.length === 0) {
     console.error(`No scenario begins with ${positionals.join(' or ')}.`);
     return 64;
@@ -67,21 +74,53 @@ async function scenarios(directory: string): Promise<number> {
     if (browser.ok) view = `${browser.directory}:${directory}`;
     else console.log(`${browser.why} It is left out.`);
   }
-  console.log(`Booting the lab's kernel for ${names.length} scenarios (logs and recordings in ${out}) …`);
+  for (const name of names) rmSync(join(out, name), { recursive: true, force: true });
+  const kernels = Math.max(1, Math.min(Number(values.kernels), names.length));
+  const scenarios = `${names.length} scenario${names.length === 1 ? '' : 's'}`;
+  console.log(
+    `Booting ${kernels === 1 ? 'a kernel' : `${kernels} kernels`} for ${scenarios} (logs and recordings in ${out}) …`,
+  );
+  const begin = performance.now();
+  const owns = Array.from({ length: kernels }, (_, i) =>
+    kernels === 1 ? out : join(out, `kernel-${i + 1}`),
+  );
+  const results = await Promise.all(owns.map((own) => play(view, names, out, own)));
+  for (const { ran } of results) if (ran.trouble !== undefined) console.error(ran.trouble);
+  const passed = results.reduce((sum, r) => sum + r.passed, 0);
+  // A scenario that no kernel came to the end of counts as failed.
+  const failed = names.length - passed;
+  report({ passed, failed });
+  console.log(
+    `The lab: ${passed} passed, ${failed} failed (${Math.round((performance.now() - begin) / 1000)} s).`,
+  );
+  return failed === 0 ? 0 : 1;
+}
+
+/** One kernel, and what it plays of `names`; of several, each tells its lines a scenario at a time. */
+async function play(
+  view: string,
+  names: readonly string[],
+  out: string,
+  own: string,
+): Promise<Report & { readonly ran: BootResult }> {
+  let lines: string[] = [];
+  const tell = (): void => {
+    if (lines.length > 0) console.log(lines.join('\n'));
+    lines = [];
+  };
   const ran = await bootUml({
     root: view,
     out,
+    own,
     command: `cd /tmp && exec /oe/node_modules/node/bin/node /oe/lab/guest/main.ts ${names.join(' ')}\n`,
     timeoutMs: Number(values.timeout) * 1000,
-    line: console.log,
+    line: (text) => {
+      lines.push(text);
+      if (own === out || /^ {2}(passed|FAILED) in /.test(text)) tell();
+    },
   });
-  if (ran.trouble !== undefined) console.error(ran.trouble);
-  const result = readReport(join(out, 'result.json'));
-  // A scenario that the kernel never came to counts as failed.
-  const failed = Math.max(result.failed, names.length - result.passed);
-  report({ passed: result.passed, failed });
-  console.log(`The lab: ${result.passed} passed, ${failed} failed (${Math.round(ran.tookMs / 1000)} s).`);
-  return failed === 0 ? 0 : 1;
+  tell();
+  return { ...readReport(join(own, 'result.json')), ran };
 }
 
 function outOf(kind: 'last' | 'exec'): string {

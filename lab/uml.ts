@@ -11,8 +11,10 @@ import { cacheDirectory, modules } from './root.ts';
 export interface Boot {
   /** The root file system, after what lies over it and a colon where there is anything; it is not written to. */
   readonly root: string;
-  /** Shared with the guest as /lab/out: the command, its exit code, logs and recordings. */
+  /** Shared with the guest as /lab/out: logs and recordings. */
   readonly out: string;
+  /** Shared as /lab/kernel: the command, its exit code, the console; `out` where nothing is said. */
+  readonly own?: string;
   /** A shell script. The checkout is at /oe, read-only. */
   readonly command: string;
   readonly timeoutMs: number;
@@ -36,11 +38,12 @@ const checkout = join(import.meta.dirname, '..');
 export async function bootUml(boot: Boot): Promise<BootResult> {
   const begin = Date.now();
   const memory = boot.memory ?? 1536;
-  mkdirSync(boot.out, { recursive: true });
-  writeFileSync(join(boot.out, 'command'), boot.command);
-  const exitCode = join(boot.out, 'exit-code');
+  const own = boot.own ?? boot.out;
+  for (const directory of [boot.out, own]) mkdirSync(directory, { recursive: true });
+  writeFileSync(join(own, 'command'), boot.command);
+  const exitCode = join(own, 'exit-code');
   rmSync(exitCode, { force: true });
-  rmSync(join(boot.out, 'result.json'), { force: true });
+  rmSync(join(own, 'result.json'), { force: true });
   // Covered in a mount namespace of each kernel's own: several may use it at once.
   const mountPoint = join(cacheDirectory(), 'mount');
   mkdirSync(mountPoint, { recursive: true });
@@ -60,6 +63,7 @@ export async function bootUml(boot: Boot): Promise<BootResult> {
       boot.root,
       checkout,
       boot.out,
+      own,
       String(memory),
       modules.join(','),
       mountPoint,
@@ -84,7 +88,7 @@ export async function bootUml(boot: Boot): Promise<BootResult> {
   }, boot.timeoutMs);
   process.once('exit', stop);
 
-  const console = createWriteStream(join(boot.out, 'console.log'));
+  const console = createWriteStream(join(own, 'console.log'));
   let begun = false;
   createInterface({ input: kernel.stdout }).on('line', (raw) => {
     const text = raw.replace(/\r/g, '');
@@ -108,24 +112,25 @@ export async function bootUml(boot: Boot): Promise<BootResult> {
   if (timedOut) trouble = `The lab's kernel was stopped after ${boot.timeoutMs / 1000} s.`;
   else if (code === undefined) {
     const last = complaint.trim().split('\n').at(-1) ?? '';
-    trouble = `The lab's kernel ended before its command did${last === '' ? '' : ` (${last})`}; its console is in ${boot.out}/console.log.`;
+    trouble = `The lab's kernel ended before its command did${last === '' ? '' : ` (${last})`}; its console is in ${own}/console.log.`;
   }
   return { code, trouble, tookMs: Date.now() - begin };
 }
 
-/** Arguments: the root, the checkout, the shared directory, MiB of memory, the kernel's modules, an empty directory to mount on. */
+/** Arguments: the root, the checkout, the two shared directories, MiB of memory, modules, an empty directory to mount on. */
 const host = `
-base=$6
+base=$7
 mount -t tmpfs tmpfs "$base"
 mkdir "$base/upper" "$base/work" "$base/root"
 mount -t overlay -o "lowerdir=$1,upperdir=$base/upper,workdir=$base/work" overlay "$base/root"
 root=$base/root
-mkdir -p "$root/oe" "$root/lab/out" "$root/dev/shm"
+mkdir -p "$root/oe" "$root/lab/out" "$root/lab/kernel" "$root/dev/shm"
 mount -t proc proc "$root/proc"
-mount -t tmpfs -o "size=$(($4 + 256))m" tmpfs "$root/dev/shm"
+mount -t tmpfs -o "size=$(($5 + 256))m" tmpfs "$root/dev/shm"
 mount --bind "$2" "$root/oe"
 mount -o remount,bind,ro "$root/oe"
 mount --bind "$3" "$root/lab/out"
-chroot "$root" /usr/bin/env -i TMPDIR=/dev/shm HOME=/dev/shm PATH=/usr/sbin:/usr/bin:/sbin:/bin /usr/bin/linux.uml seccomp=on "mem=$4M" \\
-  rootfstype=hostfs rootflags=/ rw init=/oe/lab/guest/init.sh con=null con0=fd:0,fd:1 quiet "MODULES=$5"
+mount --bind "$4" "$root/lab/kernel"
+chroot "$root" /usr/bin/env -i TMPDIR=/dev/shm HOME=/dev/shm PATH=/usr/sbin:/usr/bin:/sbin:/bin /usr/bin/linux.uml seccomp=on "mem=$5M" \\
+  rootfstype=hostfs rootflags=/ rw init=/oe/lab/guest/init.sh con=null con0=fd:0,fd:1 quiet "MODULES=$6"
 `;
