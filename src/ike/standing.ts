@@ -202,8 +202,9 @@ export function runTasks(session: Session): void {
         task satisfies never;
     }
   }
-  const waiting = tasks.flatMap((t) => ('notBefore' in t ? [t.notBefore] : []));
-  if (waiting.length > 0) startTimer(session, 'task', Math.max(0, Math.min(...waiting) - host.now));
+  // What is due and was left waits for the peer, not for the clock.
+  const later = tasks.flatMap((t) => ('notBefore' in t && t.notBefore > host.now ? [t.notBefore] : []));
+  if (later.length > 0) startTimer(session, 'task', Math.min(...later) - host.now);
 }
 
 function isChildWanted(session: Session): boolean {
