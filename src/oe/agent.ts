@@ -11,19 +11,16 @@ import { decodeQuery, encodeRefusal, type ClientQuery } from '../dns/stub.ts';
 import { Class, Ede, Rcode, Type } from '../dns/types.ts';
 import type { Keep } from '../dns/wire-cache.ts';
 import type { ChildSa } from '../ike/child.ts';
-import type { PrivateGroup } from '../ike/private-group.ts';
-import type { Prefix } from '../net/prefix.ts';
 import { IkeEndpoint, type EndpointEffect, type EndpointInput } from '../ike/endpoint.ts';
 import { KernelLedger } from '../kernel/ledger.ts';
-import type { KernelEvent, KernelOp } from '../kernel/port.ts';
+import type { KernelEvent, KernelOp, KernelSnapshot } from '../kernel/port.ts';
 import type { LogEvent } from '../log.ts';
 import { sameAddress, type IpAddress } from '../net/address.ts';
 import { isLocalOnly, isPrivateUse } from '../net/scope.ts';
 import { earliest, type Deadline, type Instant, type WallSeconds } from '../time.ts';
-import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates, Rules } from './agent-types.ts';
+import type { AgentEffect, AgentInput, AgentOptions, AgentView, LiveStates } from './agent-types.ts';
 import { unproved } from './admission.ts';
 import { answerOctets, minimalOutcome } from './answers.ts';
-import { Blocks } from './blocks.ts';
 import { digOf } from './dig.ts';
 import { exemption } from './exempt.ts';
 import { Gate } from './gate.ts';
@@ -32,9 +29,10 @@ import { PeerKeys } from './peer-keys.ts';
 import type { Moment } from './peer.ts';
 import { roomFor } from './neighbours.ts';
 import { defaultPeerLimits, Peers } from './peers.ts';
-import { admits, decide, decideInbound, insists, memberRule, prefixesOf } from './policy.ts';
-import { judgeAnew, type PolicyChange } from './policy-change.ts';
-import { blocksIn, standingRules } from './standing-rules.ts';
+import { admits, decide, decideInbound, insists, memberRule } from './policy.ts';
+import type { PolicyChange } from './policy-change.ts';
+import { followed, RuleKeeper } from './rule-keeper.ts';
+import { standingRules } from './standing-rules.ts';
 import { Watching } from './watching.ts';
 
 /**
@@ -53,8 +51,7 @@ export class Agent {
   readonly #peerKeys: PeerKeys;
   readonly #watching = new Watching();
   readonly #nat64: Nat64;
-  /** The rules, and how long answers wait; see `policy` of the inputs. */
-  #rules: Rules;
+  readonly #keeper: RuleKeeper;
   #locals: readonly IpAddress[];
   #routes: Routes;
   #hosts: Hosts = noHosts;
@@ -65,7 +62,6 @@ export class Agent {
 
   readonly #clients = new Map<number, Client>();
   readonly #batches = new Map<number, Batch>();
-  readonly #blocks = new Blocks();
   readonly #counters: Record<string, number> = {};
   #nextId = 1;
   /** Of the resolver, when clients last heard of it: what they were told before may not be told again. */
@@ -74,7 +70,6 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#rules = options;
     this.#locals = options.locals;
     this.#routes = { upstreams: options.upstreams, zones: options.zones ?? [] };
     this.#resolver = new Resolver(options);
@@ -83,19 +78,39 @@ export class Agent {
       random: options.random,
       identity: options.identity,
       suites: options.capabilities.suites,
-      ...(options.groups && { groups: options.groups.map((group) => this.#followed(group)) }),
+      ...(options.groups && {
+        groups: options.groups.map((group) => followed(group, () => this.#keeper.rules)),
+      }),
       keyLog: options.keyLog,
       ports: options.ports,
       kernelKeepalives: options.capabilities.keepalives,
     });
+    const budgets = { ...defaultPeerLimits };
+    Object.defineProperty(budgets, 'budgetMs', { get: () => this.#keeper.rules.budgetMs });
     this.#peers = new Peers(
       {
         endpoint: (input) => this.#work.push({ to: 'endpoint', input }),
         findSource: (peer) => this.#effects.push({ kind: 'findSource', peer }),
         changed: (address) => this.#work.push({ to: 'gate', address }),
       },
-      this.#followedBudgets(defaultPeerLimits),
+      budgets,
     );
+    this.#keeper = new RuleKeeper(options, {
+      peers: this.#peers,
+      apply: (addresses, changed) => {
+        this.#applyRules(changed ? { what: 'policy', ...changed, addresses } : { what: 'block', addresses });
+      },
+      forget: () => {
+        this.#forget();
+      },
+      full: (address) => {
+        this.#count('blocksFull');
+        this.#blocked(address, 'full');
+      },
+      end: (child, why, whole) => {
+        this.#end(child, why, whole);
+      },
+    });
     this.#gate = new Gate(
       {
         lookup: (question, checkingDisabled) => {
@@ -114,7 +129,7 @@ export class Agent {
         },
         knownInsecure: (name) => this.#resolver.knownInsecure(name, this.#at.now, this.#at.wall),
         block: (address, seconds) => {
-          this.#block(address, seconds);
+          this.#keeper.block(address, seconds, this.#at);
         },
         replace: (address) => {
           for (const child of this.#peers.unfit(address, this.#at.now))
@@ -128,7 +143,7 @@ export class Agent {
         },
       },
       this.#peers,
-      this.#followedBudgets({
+      this.#keeper.live({
         exempt: (address: IpAddress) => this.#exempt(address),
         isResolver: (address: IpAddress) => this.#resolvers().some((r) => sameAddress(r, address)),
         unavailable: (address: IpAddress) => this.#unavailable(address),
@@ -141,7 +156,7 @@ export class Agent {
       },
       // The translator's address of it would pass by a rule for the host's own.
       mayShow: (name, v4) => {
-        const { rule, group } = decide(this.#rules.policy, name, v4);
+        const { rule, group } = decide(this.#keeper.rules.policy, name, v4);
         return rule?.match.kind !== 'prefix' || !insists(group);
       },
     });
@@ -153,8 +168,8 @@ export class Agent {
       },
       groupOf: (peer, name) =>
         name === undefined
-          ? decideInbound(this.#rules.policy, peer).rule?.auth
-          : memberRule(this.#rules.policy, name)?.auth,
+          ? decideInbound(this.#keeper.rules.policy, peer).rule?.auth
+          : memberRule(this.#keeper.rules.policy, name)?.auth,
     });
   }
 
@@ -175,7 +190,7 @@ export class Agent {
       this.#endpoint.deadline,
       this.#gate.deadline,
       this.#watching.deadline,
-      this.#blocks.deadline,
+      this.#keeper.blocks.deadline,
     ]);
   }
 
@@ -184,7 +199,7 @@ export class Agent {
     return {
       peers: this.#peers,
       gate: this.#gate,
-      policy: this.#rules.policy,
+      policy: this.#keeper.rules.policy,
       locals: this.#locals,
       at: this.#at,
       counters: {
@@ -215,10 +230,7 @@ export class Agent {
   #take(input: AgentInput): void {
     switch (input.kind) {
       case 'start': {
-        for (const address of blocksIn(input.snapshot, this.#rules.policy)) {
-          const added = this.#blocks.add(address, 0, this.#at.now, () => true);
-          if (added.kind === 'new') this.#peers.takeOver(address, this.#at);
-        }
+        this.#keeper.takeOver(input.snapshot, this.#at);
         const leftovers = this.#ledger.leftovers(input.snapshot);
         if (leftovers.length > 0) {
           this.#log({ level: 'info', event: 'kernel.leftovers', removed: leftovers.length });
@@ -312,7 +324,13 @@ export class Agent {
         this.#peers.forgive(input.peer);
         return;
       case 'policy':
-        this.#changePolicy(input.request, input.rules);
+        this.#keeper.change(
+          input.request,
+          input.rules,
+          { plans: this.#gate.plans(), exempt: (address) => this.#exempt(address) !== undefined },
+          this.#at,
+        );
+        this.#gate.policyChanged(this.#at);
         return;
       case 'stop':
         if (this.#stopping) return;
@@ -332,7 +350,7 @@ export class Agent {
           { to: 'endpoint', input: { kind: 'tick' } },
         );
         this.#gate.tick(this.#at);
-        this.#expireBlocks();
+        this.#keeper.tick(this.#at);
         this.#countTraffic();
         return;
       default:
@@ -559,7 +577,7 @@ export class Agent {
     const why = this.#stopping
       ? 'oe is stopping'
       : (this.#peers.refusal(child, this.#at.now) ??
-        unproved(this.#rules.policy, child) ??
+        unproved(this.#keeper.rules.policy, child) ??
         (room.ok ? undefined : room.why));
     if (why !== undefined) {
       this.#count('refusedByRule');
@@ -629,28 +647,6 @@ export class Agent {
     }
   }
 
-  #block(address: IpAddress, seconds: number): void {
-    const added = this.#blocks.add(address, seconds, this.#at.now, (a) => this.#isInUse(a));
-    switch (added.kind) {
-      case 'known':
-        return;
-      case 'full':
-        this.#count('blocksFull');
-        this.#blocked(address, 'full');
-        break;
-      case 'new':
-        if (added.gone) this.#peers.release(added.gone);
-        this.#forget(); // Other names may have led there in the clear.
-        this.#applyRules({ what: 'block', addresses: [address] });
-        break;
-      default:
-        added satisfies never;
-    }
-    // The policies of an SA stand above the block: one that proved nothing, or something else, would pass by it.
-    for (const child of this.#peers.unfit(address, this.#at.now))
-      this.#end(child, 'a rule wants the peer to prove the key that DNS publishes', false);
-  }
-
   /** `whole`: with everything that was agreed with the peer, so that what is begun next begins from nothing. */
   #end(child: ChildSa, why: string, whole: boolean): void {
     this.#peers.story(child.peer, `SA removed: ${why}`, this.#at);
@@ -661,59 +657,6 @@ export class Agent {
     }
   }
 
-  #isInUse(address: IpAddress): boolean {
-    const peer = this.#peers.find(address);
-    return peer !== undefined && (peer.live.length > 0 || peer.attempt !== undefined);
-  }
-
-  #expireBlocks(): void {
-    const over = this.#blocks.expire(this.#at.now, (address) => this.#isInUse(address));
-    if (over.length === 0) return;
-    for (const address of over) this.#peers.release(address);
-    this.#applyRules({ what: 'other' });
-  }
-
-  /** Blocks come first, then the SAs go that the rules do not allow, then others are begun. */
-  #changePolicy(request: number, rules: Rules): void {
-    const before = this.#rules.policy;
-    this.#rules = rules;
-    this.#forget();
-    const plans = this.#gate.plans();
-    const { policy } = rules;
-    const exempt = (address: IpAddress): boolean => this.#exempt(address) !== undefined;
-    const change = judgeAnew({ before, after: policy, peers: this.#peers, plans, exempt }, this.#at);
-    for (const address of change.unblock) this.#blocks.remove(address);
-    const blocked = change.block.flatMap(({ address, seconds }): IpAddress[] => {
-      const added = this.#blocks.add(address, seconds, this.#at.now, (a) => this.#isInUse(a));
-      if (added.kind === 'full') this.#blocked(address, 'full');
-      if (added.kind === 'new' && added.gone) this.#peers.release(added.gone);
-      return added.kind === 'new' ? [address] : [];
-    });
-    this.#applyRules({ what: 'policy', request, change, addresses: blocked });
-    for (const { child, why, whole } of change.end) this.#end(child, why, whole);
-    for (const { address, wants } of change.begin) this.#peers.protect(address, wants, this.#at);
-    this.#gate.policyChanged(this.#at);
-  }
-
-  /** What rules by prefix say of the members of a group is so from now on, whatever it was at the start. */
-  #followed(group: PrivateGroup): PrivateGroup {
-    const prefixes = (): readonly Prefix[] => prefixesOf(this.#rules.policy, group.name);
-    return Object.defineProperty({ ...group }, 'prefixes', { get: prefixes });
-  }
-
-  /** With the rules and budgets as they are when they are read. */
-  #followedBudgets<T extends object>(more: T): T & Rules {
-    const rules = (): Rules => this.#rules;
-    return Object.defineProperties(
-      { ...more },
-      {
-        policy: { get: () => rules().policy },
-        budgetMs: { get: () => rules().budgetMs },
-        privateBudgetMs: { get: () => rules().privateBudgetMs },
-      },
-    ) as T & Rules;
-  }
-
   #blocked(address: IpAddress, block: 'stands' | 'refused' | 'full'): void {
     const peer = this.#peers.find(address);
     if (peer) peer.block = block;
@@ -722,9 +665,14 @@ export class Agent {
 
   /** Brings the kernel's standing rules in line: resolvers, what configuration says by prefix, private hosts. */
   #applyRules(batch: Batch): void {
-    const { policy } = this.#rules;
+    const { policy } = this.#keeper.rules;
     const resolvers = this.#resolvers();
-    const rules = standingRules({ policy, resolvers, locals: this.#locals, blocks: this.#blocks.all() });
+    const rules = standingRules({
+      policy,
+      resolvers,
+      locals: this.#locals,
+      blocks: this.#keeper.blocks.all(),
+    });
     this.#apply(this.#ledger.setRules(rules), batch);
   }
 
@@ -733,7 +681,7 @@ export class Agent {
     const peer = this.#peers.find(address);
     // Who answers us may always speak; who begins must be let in by the rules.
     if (peer?.attempt === undefined && (peer?.live.length ?? 0) === 0) {
-      const decision = decideInbound(this.#rules.policy, address);
+      const decision = decideInbound(this.#keeper.rules.policy, address);
       const closed = this.#exempt(address) ?? this.#unavailable(address);
       if (closed !== undefined || !admits(decision)) {
         this.#count('ikeRefused');
@@ -788,7 +736,8 @@ export class Agent {
       this.#log({ level: 'warn', event: 'kernel.differs', lost: lost.length, repaired: ops.length });
     }
     this.#apply(ops, { what: 'other' });
-    for (const { spi } of lost) this.#work.push({ to: 'endpoint', input: { kind: 'expired', spi, hard: true } });
+    for (const { spi } of lost)
+      this.#work.push({ to: 'endpoint', input: { kind: 'expired', spi, hard: true } });
   }
 
   #exempt(address: IpAddress): string | undefined {
@@ -799,7 +748,7 @@ export class Agent {
    * Whom we ask, always in reach; but a host that is private by its name stays so when the network calls it a resolver.
    */
   #resolvers(): IpAddress[] {
-    return serverAddresses(this.#routes).filter((address) => !this.#blocks.has(address));
+    return serverAddresses(this.#routes).filter((address) => !this.#keeper.blocks.has(address));
   }
 
   /** Why nothing can be protected for addresses of this family, as a clause. */

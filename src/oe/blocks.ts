@@ -18,12 +18,21 @@ export class Blocks {
     this.#limit = limit;
   }
 
-  /** `seconds`: for so long a client may use the address. `isInUse` says which may not make room. */
-  add(address: IpAddress, seconds: number, now: Instant, isInUse: (a: IpAddress) => boolean): Added {
+  /**
+   * `seconds`: for so long a client may use the address. `isInUse` says which may not make room. `always`: it has been
+   * told already, so it is taken above the limit too.
+   */
+  add(
+    address: IpAddress,
+    seconds: number,
+    now: Instant,
+    isInUse: (a: IpAddress) => boolean,
+    always = false,
+  ): Added {
     const text = formatAddress(address);
     const known = this.#hosts.get(text);
     const gone = known || this.#hosts.size < this.#limit ? undefined : this.#oldest(now, isInUse);
-    if (!known && gone === undefined && this.#hosts.size >= this.#limit) return { kind: 'full' };
+    if (!known && !always && gone === undefined && this.#hosts.size >= this.#limit) return { kind: 'full' };
     const heldUntil = later(now, 1_000 * seconds + graceMs);
     const block: Block = {
       address,
