@@ -14,6 +14,7 @@ export const scenario: Scenario = {
     await startLibreswan(lab.server, {
       own: 'rsa',
       peer: 'anonymous',
+      extra: ['narrowing=yes'],
       groups: { 'clear-or-private': ['198.18.1.0/24'] },
     });
     const oe = await startOe(lab.client, lab.logs, { rules: [['four.libreswan.org', 'private']] });

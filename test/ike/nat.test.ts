@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { Exchange } from '../../src/ike/numbers.ts';
 import type { TsPayload } from '../../src/ike/payloads.ts';
-import { formatEndpoint, type IpAddress } from '../../src/net/address.ts';
-import { concatOctets, toHex } from '../../src/wire/octets.ts';
+import { formatAddress, formatEndpoint, type IpAddress } from '../../src/net/address.ts';
+import { concatOctets, fromHex, toHex } from '../../src/wire/octets.ts';
 import {
   classic,
   mismatches,
@@ -141,12 +141,32 @@ describe('we are behind a NAT', () => {
   });
 });
 
+test('THREATS A.5: a peer behind a NAT claims the address of a neighbour of ours, and gets an SA for its NAT alone', () => {
+  const { world, a, b, key, nat } = natted({ keyLog: true });
+  const neighbour = fromHex('c6120032');
+  const answered: string[] = [];
+  meddled(world, a, (payloads) =>
+    payloads.map((p) =>
+      p.kind === 'TSi'
+        ? { ...p, selectors: p.selectors.map((s) => ({ ...s, start: neighbour, end: neighbour })) }
+        : p,
+    ),
+  );
+  a.initiate(b, [key]);
+  world.settle();
+  expect(b.children.map((c) => [formatAddress(c.peer), c.mode])).toEqual([
+    [formatAddress(nat.outside), 'transport'],
+  ]);
+  // Whatever is installed, it is for nobody else.
+  for (const effect of b.effects)
+    if (effect.kind === 'install') answered.push(formatAddress(effect.child.peer));
+  expect(new Set(answered)).toEqual(new Set([formatAddress(nat.outside)]));
+});
+
 test('a peer that wants to hear the address that it sees is asked once for all, and narrows that to it', () => {
   const { world, a, b, key, nat } = natted({ keyLog: true });
   const asked: string[] = [];
-  const { translate } = world;
-  world.translate = (d) => d;
-  world.meddle(a, (payloads, header) => {
+  meddled(world, a, (payloads, header) => {
     const ts = payloads.find((p): p is TsPayload => p.kind === 'TSi');
     const [range] = ts?.selectors ?? [];
     if (range?.kind !== 'range') return payloads;
@@ -156,12 +176,6 @@ test('a peer that wants to hear the address that it sees is asked once for all, 
       ? payloads.map((p) => (p === ts ? { ...ts, selectors: [{ ...range, protocol: 17 }] } : p))
       : payloads;
   });
-  const { translate: meddle } = world;
-  world.translate = (d) => {
-    const edited = meddle(d);
-    const marked = edited.octets !== d.octets && d.from.port === 4500;
-    return translate(marked ? { ...edited, octets: concatOctets(new Uint8Array(4), edited.octets) } : edited);
-  };
   a.initiate(b, [key]);
   world.pass(2_000);
   expect(asked).toEqual(['c6120001-c6120001', '00000000-ffffffff']);
@@ -224,6 +238,19 @@ function natted(forA: NodeOptions = {}): Natted {
     base += 10;
   };
   return { ...all, nat: { outside, port, rebind } };
+}
+
+/** Has `edit` change what `node` says, before its NAT. */
+function meddled(world: World, node: Node, edit: Parameters<World['meddle']>[1]): void {
+  const { translate } = world;
+  world.translate = (d) => d;
+  world.meddle(node, edit);
+  const { translate: meddle } = world;
+  world.translate = (d) => {
+    const edited = meddle(d);
+    const marked = edited.octets !== d.octets && d.from.port === 4500;
+    return translate(marked ? { ...edited, octets: concatOctets(new Uint8Array(4), edited.octets) } : edited);
+  };
 }
 
 function mapped(node: Node, peer: IpAddress, spi: number, port: number): void {
