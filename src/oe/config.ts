@@ -65,6 +65,8 @@ export interface Config {
     readonly listen: readonly IpAddress[] | undefined;
     /** What becomes of a second host behind one NAT: it gets no SA, or marks tell the two apart. */
     readonly natNeighbours: 'refuse' | 'mark';
+    /** Whether network devices that can encrypt ESP are left to do it. */
+    readonly offload: 'auto' | 'off';
     /** A file in Wireshark's ikev2_decryption_table format; undefined: no keys are ever written. */
     readonly keyLog: string | undefined;
     /** Private groups, whose members prove themselves without DNS; rules name them. */
@@ -169,7 +171,14 @@ export const defaultConfig: Config = {
     limits: limitDefaults,
     validationDate: undefined,
   },
-  ike: { ports: { ike: 500, natt: 4500 }, listen: undefined, natNeighbours: 'refuse', keyLog: undefined, auth: [] },
+  ike: {
+    ports: { ike: 500, natt: 4500 },
+    listen: undefined,
+    natNeighbours: 'refuse',
+    offload: 'off',
+    keyLog: undefined,
+    auth: [],
+  },
   gate: { budgetMs: 1_500, privateBudgetMs: 4_000 },
   policy: defaultPolicy,
   paths: defaultPaths,

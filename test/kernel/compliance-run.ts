@@ -2,17 +2,20 @@
  * Runs the compliance suite against the kernel of this network namespace, without a test runner: prints one line
  * per test and exits 1 where one fails. Tests that need ESP are left out where the kernel has none.
  */
+import type { KernelPort } from '../../src/kernel/port.ts';
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import { openXfrm } from '../../src/kernel/io/xfrm.ts';
 import { acquireTests, complianceTests, eventTests } from './compliance.ts';
 
 const port = openXfrm();
-const { esp4, esp6, suites, directions } = await port.capabilities();
+const { esp4, esp6, suites, directions, keepalives } = await port.capabilities();
 port.close();
 const lacking = [esp4, esp6].flatMap((a) => (a.available ? [] : [a.why]));
 for (const why of lacking) console.log(why);
-console.log(`${suites.length} suites, directions ${directions ? 'are' : 'are not'} known`);
+console.log(
+  `${suites.length} suites, directions ${directions ? 'are' : 'are not'} known, keepalives are ${keepalives ? "the kernel's" : 'ours'}`,
+);
 
 let passed = 0;
 let failed = 0;
@@ -21,8 +24,13 @@ let skipped = 0;
 const hasAddress = Object.values(networkInterfaces()).some((all) =>
   all?.some((a) => a.address === '198.18.1.2'),
 );
-const acquires = hasAddress ? acquireTests(openXfrm, send) : [];
-for (const { name, needs, run } of [...complianceTests(openXfrm), ...eventTests(openXfrm), ...acquires]) {
+const offloading = (): KernelPort => openXfrm({ offload: true });
+const acquires = hasAddress ? acquireTests(offloading, send) : [];
+for (const { name, needs, run } of [
+  ...complianceTests(() => openXfrm()),
+  ...eventTests(offloading),
+  ...acquires,
+]) {
   if (needs === 'esp' && lacking.length > 0) {
     skipped++;
     console.log(`skipped: ${name}`);

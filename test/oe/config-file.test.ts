@@ -115,6 +115,7 @@ validation-date = 2026-01-31T12:00:00Z
 ports = [1500, 14500]
 listen = ["198.18.1.2"]
 nat-neighbours = "mark"
+offload = "auto"
 key-log = "/run/oe/keys"
 [gate]
 budget-ms = 700
@@ -146,7 +147,7 @@ level = "debug"
   expect(config.dns.caFile).toBe('/etc/oe/ca.pem');
   expect(config.dns.validationDate).toBe(Date.UTC(2026, 0, 31, 12) / 1_000);
   expect(config.ike.ports).toEqual({ ike: 1500, natt: 14500 });
-  expect(config.ike.natNeighbours).toBe('mark');
+  expect(config.ike).toMatchObject({ natNeighbours: 'mark', offload: 'auto' });
   expect(config.gate).toEqual({ budgetMs: 700, privateBudgetMs: 2_000 });
   expect(config.policy.rules.map((r) => [r.place, r.text, r.group])).toEqual([
     [1, '*.example.org', 'private'],

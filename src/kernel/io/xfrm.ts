@@ -28,6 +28,7 @@ import {
   type StateReport,
 } from '../xfrm/state.ts';
 import { probeCapabilities } from './capabilities.ts';
+import { interfaceOf } from './devices.ts';
 import { EventSocket } from './event-socket.ts';
 import { NetlinkSocket, type Reply } from './netlink-socket.ts';
 
@@ -35,18 +36,25 @@ import { NetlinkSocket, type Reply } from './netlink-socket.ts';
  * The kernel of this network namespace. Throws {@link KernelError} where it has no NETLINK_XFRM or we may not
  * use it (CAP_NET_ADMIN).
  */
-export function openXfrm(): KernelPort {
-  return new XfrmKernel();
+export function openXfrm(options: XfrmOptions = {}): KernelPort {
+  return new XfrmKernel(options);
+}
+
+export interface XfrmOptions {
+  /** Offer each state to the device that has its address: one that can encrypt does, for all others the kernel. */
+  readonly offload?: boolean;
 }
 
 class XfrmKernel implements KernelPort {
   readonly #socket: NetlinkSocket;
   readonly #directions: boolean;
+  readonly #offload: boolean;
   readonly #listeners = new Set<(event: KernelEvent) => void>();
   #events: EventSocket | undefined;
   #capabilities: Capabilities | undefined;
 
-  constructor() {
+  constructor({ offload = false }: XfrmOptions) {
+    this.#offload = offload;
     this.#socket = opened();
     this.#directions = bindsDirections(this.#socket);
   }
@@ -159,10 +167,21 @@ class XfrmKernel implements KernelPort {
     // stands already, UPDSA would succeed and keep the old keys. So look first.
     const before = state.direction === 'in' ? this.#state(state) : undefined;
     if (before && !before.larval) throw new KernelError('EEXIST', `${stateName(state)} exists already`);
-    let reply = this.#newState(before ? Msg.UPDSA : Msg.NEWSA, state);
+    const offered = this.#offered(state);
+    let reply = this.#newState(before ? Msg.UPDSA : Msg.NEWSA, offered);
+    // Most devices cannot, and the kernel is silent about it; some can, but not this suite or this many.
+    if (offered !== state && !reply.ok && reply.code !== 'ESRCH' && reply.code !== 'EEXIST') {
+      reply = this.#newState(before ? Msg.UPDSA : Msg.NEWSA, state);
+    }
     // The reserved SPI has lapsed in between.
     if (before && !reply.ok && reply.code === 'ESRCH') reply = this.#newState(Msg.NEWSA, state);
     if (!reply.ok) throw refusal(reply, stateName(state));
+  }
+
+  #offered(state: EspState): EspState {
+    if (!this.#offload || state.encapsulation || state.offload) return state;
+    const interfaceIndex = interfaceOf(state.direction === 'in' ? state.destination : state.source);
+    return interfaceIndex === undefined ? state : { ...state, offload: { interfaceIndex } };
   }
 
   /** Answers with what changes it back, its limits aside. */

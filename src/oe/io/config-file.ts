@@ -233,6 +233,7 @@ const Schema = v.object({
     v.object({
       ports: v.optional(v.tuple([Port, Port])),
       listen: v.optional(v.array(Address)),
+      offload: v.optional(v.picklist(['auto', 'off'])),
       'nat-neighbours': v.optional(v.picklist(['refuse', 'mark'])),
       'key-log': v.optional(PathText),
       auth: v.optional(v.array(Auth)),
@@ -324,6 +325,7 @@ const wanted: Record<string, readonly [want: string, example: string]> = {
   'dns.validation-date': ['a date', 'validation-date = 2026-01-31T12:00:00Z'],
   'ike.ports': ['the IKE port and the NAT traversal port', 'ports = [500, 4500]'],
   'ike.listen': ['a list of addresses of this host, without ports', 'listen = ["192.0.2.1"]'],
+  'ike.offload': ['"auto" or "off"', 'offload = "auto"'],
   'ike.nat-neighbours': ['"refuse" or "mark"', 'nat-neighbours = "refuse"'],
   'ike.key-log': ['an absolute path', 'key-log = "/run/oe/ikev2_decryption_table"'],
   'ike.auth': [
@@ -584,6 +586,7 @@ function configOf(read: v.InferOutput<typeof Schema>, lines: ReadonlyMap<string,
     ike: {
       ports: { ike, natt },
       listen: read.ike?.listen?.flatMap((t) => parseAddress(t) ?? []),
+      offload: read.ike?.offload ?? base.ike.offload,
       natNeighbours: read.ike?.['nat-neighbours'] ?? base.ike.natNeighbours,
       keyLog: read.ike?.['key-log'],
       auth: (read.ike?.auth ?? []).map((auth, i) => authOf(auth, i, lines)),

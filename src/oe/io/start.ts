@@ -89,7 +89,7 @@ async function start(
   const control = await openControl(socketPath(paths), () => routes);
   open.push(() => control.close());
 
-  const kernel = openKernel();
+  const kernel = openKernel(ike.offload === 'auto');
   open.push(() => {
     kernel.close();
   });
@@ -290,9 +290,9 @@ function rehearseTimes(count: number, identity: HostKey, suites: readonly EspSui
   });
 }
 
-function openKernel(): KernelPort {
+function openKernel(offload: boolean): KernelPort {
   try {
-    return openXfrm();
+    return openXfrm({ offload });
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     if (error.code !== 'EPERM') return noKernel(error.message);
