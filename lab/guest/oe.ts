@@ -17,6 +17,8 @@ export interface OeOptions {
   readonly key?: OeKey;
   /** Rules in order, `[match, group]`, and the private group where there is one. */
   readonly rules?: readonly (readonly [match: string, group: string, auth?: string])[];
+  /** Rules as the configuration has them, after those of `rules`. */
+  readonly policy?: string;
   /** Tables `[[ike.auth]]`; the files that they name are written by the scenario. */
   readonly auth?: string;
   /** More lines under `[ike]`. */
@@ -28,24 +30,15 @@ export interface OeOptions {
 /** Starts `oe up`, waits until it answers, and points the host's resolv.conf at it. */
 export async function startOe(node: Node, logs: string, options: OeOptions = {}): Promise<Oe> {
   if (options.key) node.write('/etc/oe/host-key.pem', options.key.pem, 0o600);
-  node.write(
-    file,
-    `[dns]\n${(options.dns ?? [`upstreams = ["${resolver}"]`, `trust-anchor-file = "${anchorFile}"`]).join('\n')}\n` +
-      `[ike]\nkey-log = "${join(logs, `${node.name}-ike-keys`)}"\n${(options.ike ?? []).map((line) => `${line}\n`).join('')}${options.auth ?? ''}[log]\nlevel = "debug"\n[policy]\n` +
-      (options.rules ?? [])
-        .map(([match, group, auth]) => {
-          const rule = `[[policy.rule]]\nmatch = "${match}"\ngroup = "${group}"\n`;
-          return auth === undefined ? rule : `${rule}auth = "${auth}"\n`;
-        })
-        .join(''),
-  );
+  writeConfig(node, logs, options);
   const daemon = node.start(command('up', '--config', file), 'oe');
   const up = await until(
     async () => {
       if (daemon.code !== undefined) return 'ended';
       const ran = await node.run([
         'curl',
-        '-s',
+        // While it starts it answers 503.
+        '-sf',
         '-m',
         '2',
         '--unix-socket',
@@ -65,6 +58,22 @@ export async function startOe(node: Node, logs: string, options: OeOptions = {})
   }
   node.write('/etc/resolv.conf', 'nameserver 127.0.0.1\n');
   return new Oe(node, daemon);
+}
+
+/** Writes the configuration that {@link startOe} starts with, and `oe reload` reads. */
+export function writeConfig(node: Node, logs: string, options: OeOptions): void {
+  node.write(
+    file,
+    `[dns]\n${(options.dns ?? [`upstreams = ["${resolver}"]`, `trust-anchor-file = "${anchorFile}"`]).join('\n')}\n` +
+      `[ike]\nkey-log = "${join(logs, `${node.name}-ike-keys`)}"\n${(options.ike ?? []).map((line) => `${line}\n`).join('')}${options.auth ?? ''}[log]\nlevel = "debug"\n[policy]\n` +
+      (options.rules ?? [])
+        .map(([match, group, auth]) => {
+          const rule = `[[policy.rule]]\nmatch = "${match}"\ngroup = "${group}"\n`;
+          return auth === undefined ? rule : `${rule}auth = "${auth}"\n`;
+        })
+        .join('') +
+      (options.policy ?? ''),
+  );
 }
 
 export class Oe {
