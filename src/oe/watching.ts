@@ -11,20 +11,22 @@ export class Watching {
   readonly #watched = new Map<Peer, Watched>();
   /** Not later than the first look that is due. */
   #next: Instant | undefined;
+  #isClosed = false;
   #asked: { readonly request: number; readonly peers: readonly Asked[] } | undefined;
 
   /** An SA of the peer has come or gone. */
   changed(peer: Peer, now: Instant): void {
     if (peer.live.length === 0) {
       this.#watched.delete(peer);
-    } else if (!this.#watched.has(peer)) {
+    } else if (!this.#isClosed && !this.#watched.has(peer)) {
       this.#watched.set(peer, { watch: undefined, lookAt: now, counts: new Map(), totals: noPackets });
       if (this.#next === undefined || now < this.#next) this.#next = now;
     }
   }
 
-  /** Nothing is looked at any longer. */
+  /** Nothing is looked at any longer, whatever comes and goes. */
   close(): void {
+    this.#isClosed = true;
     this.#watched.clear();
     this.#next = undefined;
   }
@@ -34,7 +36,7 @@ export class Watching {
     if (this.#asked || this.#next === undefined || this.#next > now) return [];
     const peers: Asked[] = [];
     for (const [peer, watched] of this.#watched) {
-      if (watched.lookAt > now || peer.live.length === 0) continue;
+      if (watched.lookAt > now) continue;
       peers.push({ peer, children: peer.live });
       if (peers.length >= peersAtOnce) break;
     }

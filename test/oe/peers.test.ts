@@ -36,6 +36,17 @@ test('THREATS A.2: an anonymous peer that comes anew (INITIAL_CONTACT or not) ta
   expect(stage.peers.find(address(there))?.live.map((l) => l.child.id)).toEqual([child.id]);
 });
 
+test('a name has another key now: once the peer has proved that one, the SA of the old one goes', () => {
+  const stage = new Stage();
+  begin(stage, 'www.example.org', 1);
+  stage.established(childTo(there, { kind: 'key', key: key(1) }));
+  begin(stage, 'www.example.org', 2);
+  expect(stage.ike.filter((i) => i.kind === 'initiate')).toHaveLength(2);
+  expect(stage.ike.filter((i) => i.kind === 'withdrawn')).toEqual([]);
+  stage.established(childTo(there, { kind: 'key', key: key(2) }));
+  expect(stage.ike.filter((i) => i.kind === 'withdrawn')).toMatchObject([{ proof: key(1) }]);
+});
+
 test('THREATS A.7: a name that leads to the address of another cannot take over its traffic with a key of its own', () => {
   const stage = new Stage();
   begin(stage, 'bank.example.org', 1);
