@@ -131,8 +131,7 @@ export class SignedWorld {
       const zone = new Zone(spec);
       this.#zones.set(zone.name, zone);
     }
-    for (const zone of this.#zones.values())
-      if (!zone.isUndelegated) this.#above(zone.name)?.delegate(zone);
+    for (const zone of this.#zones.values()) if (!zone.isUndelegated) this.#above(zone.name)?.delegate(zone);
   }
 
   /** DS records of the topmost signed zone, or of `zone`. */

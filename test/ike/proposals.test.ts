@@ -62,7 +62,12 @@ describe('IKE', () => {
   test('AES-CBC of an old peer is chosen with its checksum', () => {
     const offered = sa([proposal([ENCR(12, 256), PRF(5), INTEG(2), INTEG(12), KE(14)])]);
     const choice = chooseIke(offered, { keGroup: 14 });
-    expect(choice?.suite).toEqual({ cipher: { encr: 12, keyBits: 256, integ: 12 }, prf: 5, group: 14, additional: [] });
+    expect(choice?.suite).toEqual({
+      cipher: { encr: 12, keyBits: 256, integ: 12 },
+      prf: 5,
+      group: 14,
+      additional: [],
+    });
     expect(choice?.answer.proposals[0]?.transforms).toEqual([ENCR(12, 256), INTEG(12), PRF(5), KE(14)]);
   });
 

@@ -207,14 +207,16 @@ export class Runtime {
       }
       case 'takeStock': {
         const { version } = effect;
-        this.#kernelQueue = this.#kernelQueue.then(() => kernel.snapshot()).then(
-          (snapshot) => {
-            this.input({ kind: 'stock', version, snapshot });
-          },
-          (error: unknown) => {
-            log({ level: 'error', event: 'kernel.unreadable', why: messageOf(error) });
-          },
-        );
+        this.#kernelQueue = this.#kernelQueue
+          .then(() => kernel.snapshot())
+          .then(
+            (snapshot) => {
+              this.input({ kind: 'stock', version, snapshot });
+            },
+            (error: unknown) => {
+              log({ level: 'error', event: 'kernel.unreadable', why: messageOf(error) });
+            },
+          );
         return;
       }
       case 'findSource':
