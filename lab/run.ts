@@ -35,6 +35,8 @@ const { values, positionals } = parseArgs({
 
 /** They begin first, so that no kernel is left with one of them at the end. */
 const long = ['verdicts', 'kernel', 'transports'];
+/** They measure, and are played when nothing else is. */
+const measuring = ['e-without-key'];
 
 const root = await ensureRoot(console.log);
 if (!root.ok) {
@@ -75,16 +77,20 @@ async function scenarios(directory: string): Promise<number> {
     else console.log(`${browser.why} It is left out.`);
   }
   for (const name of names) rmSync(join(out, name), { recursive: true, force: true });
-  const kernels = Math.max(1, Math.min(Number(values.kernels), names.length));
+  const together = names.filter((name) => !measuring.includes(name));
+  const kernels = Math.max(1, Math.min(Number(values.kernels), together.length));
   const scenarios = `${names.length} scenario${names.length === 1 ? '' : 's'}`;
   console.log(
     `Booting ${kernels === 1 ? 'a kernel' : `${kernels} kernels`} for ${scenarios} (logs and recordings in ${out}) …`,
   );
   const begin = performance.now();
-  const owns = Array.from({ length: kernels }, (_, i) =>
-    kernels === 1 ? out : join(out, `kernel-${i + 1}`),
-  );
-  const results = await Promise.all(owns.map((own) => play(view, names, out, own)));
+  const apart = names.filter((name) => measuring.includes(name));
+  const own = (i: number): string => (kernels === 1 ? out : join(out, `kernel-${i + 1}`));
+  const results =
+    together.length === 0
+      ? []
+      : await Promise.all(Array.from({ length: kernels }, (_, i) => play(view, together, out, own(i))));
+  if (apart.length > 0) results.push(await play(view, apart, out, join(out, 'apart')));
   for (const { ran } of results) if (ran.trouble !== undefined) console.error(ran.trouble);
   const passed = results.reduce((sum, r) => sum + r.passed, 0);
   // A scenario that no kernel came to the end of counts as failed.
