@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { decodeMessage, encodeMessage } from '../../src/dns/message.ts';
 import type { ResolverOptions } from '../../src/dns/resolver.ts';
 import { encodeSvcb, type Svcb } from '../../src/dns/svcb.ts';
 import { Class, Ede, Rcode, Type } from '../../src/dns/types.ts';
 import { changed, Network, server, type Answers } from './network.ts';
 import { exampleWorld } from './scenes.ts';
-import { address, key, SignedWorld, withCaseOf } from './zone.ts';
+import { upstreamsOf } from './manners.ts';
+import { address, key, SignedWorld } from './zone.ts';
 
 const udp = '192.0.2.1:53';
 const tcp = 'tcp://192.0.2.1:53';
@@ -13,42 +13,16 @@ const tls = 'tls://192.0.2.1:853';
 const root = '198.41.0.4:53';
 
 const world = exampleWorld();
-const answers: Answers = (octets, { transport }) => world.answer(octets, transport === 'udp' ? 'udp' : 'tcp');
-const silent: Answers = () => undefined;
-const refused: Answers = () => 'refused';
-/** A forwarder that knows nothing of DNSSEC. */
-const stripping = changed(answers, (m) => ({
-  ...m,
-  answer: m.answer.filter((r) => r.type !== Type.RRSIG),
-  authority: m.authority.filter((r) => r.type === Type.SOA),
-}));
-/** A firewall that lets no large datagrams through; keys make the largest ones. */
-const dropping: Answers = (octets, at) => {
-  const query = decodeMessage(octets);
-  return query.ok && query.value.questions[0]?.type === Type.DNSKEY ? undefined : answers(octets, at);
-};
-/** A resolver from before 1999. */
-const withoutEdns = changed(answers, ({ edns: _, ...m }) => ({
-  ...m,
-  rcode: Rcode.FORMERR,
-  answer: [],
-  authority: [],
-}));
-/** Captive portals give the same address for every name. */
-const inventing = changed(stripping, (m) => ({ ...m, rcode: Rcode.NOERROR }));
-
-/** A server at the root's address that has every zone of the world. */
-const iterating: Answers = (octets) => {
-  const query = decodeMessage(octets);
-  const question = query.ok ? query.value.questions[0] : undefined;
-  if (!query.ok || !question) throw new Error('no question');
-  const zones = ['.', 'org', 'example.org', 'unsigned.org'].map(key);
-  const edns = { version: 0, udpSize: 1232, dnssecOk: true, options: [] };
-  return withCaseOf(
-    octets,
-    encodeMessage({ ...query.value, response: true, ...world.serve(zones, question), edns }),
-  );
-};
+const {
+  well: answers,
+  silent,
+  refused,
+  strips: stripping,
+  drops: dropping,
+  old: withoutEdns,
+  invents: inventing,
+  iterates: iterating,
+} = upstreamsOf(() => world);
 
 test('where all is well nothing is probed', () => {
   const net = network({ [udp]: answers, [tcp]: answers, [tls]: answers });

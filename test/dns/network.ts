@@ -1,4 +1,5 @@
 /** Servers at addresses, and a resolver before them: a network that can be broken in many ways. */
+import type { TrustEffect } from '../../src/dns/anchors/trust.ts';
 import type { Server } from '../../src/dns/finder.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../src/dns/message.ts';
 import { nameText } from '../../src/dns/name.ts';
@@ -24,6 +25,8 @@ export class Network {
   readonly servers = new Map<string, Answers>();
   readonly asked: { readonly server: string; readonly text: string; readonly at: number }[] = [];
   readonly resolver: Resolver;
+  /** What the resolver said of its trust anchors and the clock. */
+  readonly trustEffects: TrustEffect[] = [];
   rttMs = 20;
   now: Instant = instant(1000);
   wall: WallSeconds = signingDate;
@@ -36,18 +39,18 @@ export class Network {
   }
 
   /** Asks, and lets everything happen until the answer is there. */
-  ask(name: string, type: number = Type.A): Resolution {
-    const id = this.start(name, type);
+  ask(name: string, type: number = Type.A, checkingDisabled = false): Resolution {
+    const id = this.start(name, type, checkingDisabled);
     this.runUntil(() => this.#resolved.has(id));
     const resolution = this.#resolved.get(id);
     if (!resolution) throw new Error(`no answer to ${name}`);
     return resolution;
   }
 
-  start(name: string, type: number = Type.A): number {
+  start(name: string, type: number = Type.A, checkingDisabled = false): number {
     const id = this.#nextId++;
     const question = { name: key(name), type, class: Class.IN };
-    this.handle({ kind: 'lookup', id, question, checkingDisabled: false });
+    this.handle({ kind: 'lookup', id, question, checkingDisabled });
     return id;
   }
 
@@ -85,6 +88,11 @@ export class Network {
     const found = this.asked.filter((a) => a.text === text).map((a) => a.server);
     this.asked.splice(0);
     return found;
+  }
+
+  /** Questions asked since the last call. */
+  questions(): string[] {
+    return this.asked.splice(0).map((a) => a.text);
   }
 
   notes(): string[] {
@@ -129,6 +137,11 @@ export class Network {
       }
       case 'resolved':
         this.#resolved.set(effect.id, effect.resolution);
+        return;
+      case 'keepAnchors':
+      case 'fetchAnchors':
+      case 'log':
+        this.trustEffects.push(effect);
         return;
       default:
     }

@@ -250,6 +250,10 @@ export class SignedWorld {
     return withCaseOf(octets, encodeMessage({ ...reply, truncated: true, answer: [], authority: [] }));
   }
 
+  get zoneNames(): readonly NameKey[] {
+    return [...this.#zones.keys()];
+  }
+
   /** Addresses of servers and the zones that each of them has. */
   get servers(): ReadonlyMap<string, readonly NameKey[]> {
     const servers = new Map<string, NameKey[]>();

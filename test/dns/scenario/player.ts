@@ -13,7 +13,9 @@ import { limitSettings, limitsOf, type LimitKey } from '../../../src/oe/limits.t
 import { wallSeconds, type WallSeconds } from '../../../src/time.ts';
 import { Forwarding } from '../forwarding.ts';
 import { hintsOf, Internet, Recursing } from '../internet.ts';
+import { Network, server } from '../network.ts';
 import { queryMessage } from '../query.ts';
+import { upstreamsOf, type Manner } from '../manners.ts';
 import { key, signingDate } from '../zone.ts';
 import { number, typeNamed } from './rdata.ts';
 import { located, recordOf, stageOf, type Mode, type Stage } from './stage.ts';
@@ -48,6 +50,7 @@ const steps = new Set([
   'restart',
   'note',
   'nonote',
+  'upstream',
 ]);
 
 interface Options extends Pick<Partial<ResolverOptions>, 'trust' | 'qnameMinimisation' | 'zones' | 'limits'> {
@@ -126,13 +129,20 @@ interface Seen {
   expected: string[] | undefined;
 }
 
+/** Who asks, and whom. */
+type Net = Forwarding | Network | Recursing;
+
+const rootAddress = '198.41.0.4';
+
 class Player {
   readonly problems: string[] = [];
   readonly #mode: Mode;
   readonly #setting: Line[] = [];
   #inReply = false;
   #stage: Stage | undefined;
-  #net: Forwarding | Recursing | undefined;
+  #net: Net | undefined;
+  /** Upstreams of the scene's own: what each does, by the server as text. */
+  readonly #upstreams = new Map<string, Manner>();
   #wall = signingDate;
   #options: Options = {};
   /** What the resolver before this one kept. */
@@ -140,6 +150,11 @@ class Player {
   #resumedAt: WallSeconds | undefined;
   #isNetworkDown = false;
   #seen: Seen | undefined;
+
+  readonly #manners = upstreamsOf(() => {
+    if (!this.#stage) throw new Error('there is no world yet');
+    return this.#stage.world;
+  });
 
   constructor(mode: Mode) {
     this.#mode = mode;
@@ -206,6 +221,10 @@ class Player {
         this.#settle();
         this.#isNetworkDown = words[0] === 'down';
         return;
+      case 'upstream':
+        this.#settle();
+        this.#upstream(words);
+        return;
       case 'note':
       case 'nonote': {
         const net = this.#started();
@@ -224,10 +243,12 @@ class Player {
     }
   }
 
-  #started(): Forwarding | Recursing {
+  #started(): Net {
     this.#stage ??= stageOf(this.#setting, this.#wall, this.#mode);
     if (!this.#net) {
-      this.#net = this.#mode === 'forward' ? this.#forwarding(this.#stage) : this.#recursing(this.#stage);
+      if (this.#mode === 'recurse') this.#net = this.#recursing(this.#stage);
+      else if (this.#upstreams.size > 0) this.#net = this.#network(this.#stage);
+      else this.#net = this.#forwarding(this.#stage);
       this.#net.wall = this.#resumedAt ?? this.#wall;
     }
     return this.#net;
@@ -266,6 +287,30 @@ class Player {
       return this.#stage?.world.answer(octets, transport);
     });
     if (trust || Object.keys(more).length > 0) net.restart(trust ?? {}, {}, more);
+    return net;
+  }
+
+  /** `upstream ADDRESS|root udp|tcp|tls HOW`: what becomes of questions that go there. */
+  #upstream([address = '', transport = '', how = '']: readonly string[]): void {
+    const host = address === 'root' ? rootAddress : address;
+    const text = { udp: `${host}:53`, tcp: `tcp://${host}:53`, tls: `tls://${host}:853` }[transport as 'udp'];
+    if (text === undefined || !(how in this.#manners))
+      throw new SyntaxError(`no upstream: ${address} ${transport} ${how}`);
+    this.#upstreams.set(text, how as Manner);
+    if (this.#net instanceof Network) this.#net.servers.set(text, this.#manners[how as Manner]);
+  }
+
+  /** Upstreams that do what the scene says, and root servers for where none of them is any good. */
+  #network(stage: Stage): Network {
+    const plain = [...this.#upstreams.keys()].filter(
+      (at) => !at.includes('/') && !at.startsWith(rootAddress),
+    );
+    const net = new Network({
+      upstreams: plain.map(server),
+      hints: hintsOf({ ns: [rootAddress] }),
+      ...this.#resolverOptions(stage),
+    });
+    for (const [at, how] of this.#upstreams) net.servers.set(at, this.#manners[how]);
     return net;
   }
 
@@ -420,12 +465,8 @@ class Player {
 }
 
 /** Lets no more time pass than the answer takes. */
-function answerOf(
-  net: Forwarding | Recursing,
-  { name, type }: Question,
-  checkingDisabled: boolean,
-): Resolution {
-  if (net instanceof Recursing) return net.ask(nameText(name), type, checkingDisabled);
+function answerOf(net: Net, { name, type }: Question, checkingDisabled: boolean): Resolution {
+  if (!(net instanceof Forwarding)) return net.ask(nameText(name), type, checkingDisabled);
   const id = net.start(nameText(name), type, checkingDisabled);
   for (let ms = 0; ms < 20_000 && !net.resolved.has(id); ms += 5) net.run(net.now + 5);
   const done = net.resolved.get(id);
