@@ -6,6 +6,7 @@ import { decodeMessage, encodeMessage, type Message, type Question } from '../..
 import { isBelow, nameText, rootName } from '../../../src/dns/name.ts';
 import { rdataText } from '../../../src/dns/rdata-text.ts';
 import type { Resolution, ResolverOptions } from '../../../src/dns/resolver.ts';
+import { formatServer } from '../../../src/dns/server-text.ts';
 import { decodeQuery, encodeAnswer } from '../../../src/dns/stub.ts';
 import { Class, EdnsOption, rcodeName, Type, typeName } from '../../../src/dns/types.ts';
 import { parseAddress, parseEndpoint } from '../../../src/net/address.ts';
@@ -105,11 +106,12 @@ function withOption(
       const given = { ...options.given, [first]: value };
       return { ...options, given, limits: limitsOf(given) };
     }
-    case 'stub': {
+    case 'stub':
+    case 'forward': {
       const endpoint = parseEndpoint(second, 53);
       if (!endpoint) break;
       const servers = [{ endpoint, transport: 'udp' as const }];
-      return { ...options, zones: [...zones, { name: key(first), kind: 'stub', servers }] };
+      return { ...options, zones: [...zones, { name: key(first), kind: name, servers }] };
     }
     default:
   }
@@ -302,9 +304,9 @@ class Player {
 
   /** Upstreams that do what the scene says, and root servers for where none of them is any good. */
   #network(stage: Stage): Network {
-    const plain = [...this.#upstreams.keys()].filter(
-      (at) => !at.includes('/') && !at.startsWith(rootAddress),
-    );
+    const { zones = [] } = this.#options;
+    const special = new Set([`${rootAddress}:53`, ...zones.flatMap((z) => z.servers.map(formatServer))]);
+    const plain = [...this.#upstreams.keys()].filter((at) => !at.includes('/') && !special.has(at));
     const net = new Network({
       upstreams: plain.map(server),
       hints: hintsOf({ ns: [rootAddress] }),
