@@ -29,7 +29,7 @@ export interface Portion {
  * added: what must pass comes before what blocks.
  *
  * The kernel knows no order but priorities. A rule within an earlier one never decides and is left out; one that
- * is wider than an earlier one ranks behind it. So ranks count how deep rules are nested, not how many there are,
+ * is wider than an earlier one, or within the prefix of an earlier portion, ranks behind it. So ranks count how deep rules are nested, not how many there are,
  * and a rule that is appended changes no other rule's policies. A rule about a portion of the traffic covers no
  * other. What it lets pass does so beside IPsec, unless an earlier rule blocks a part of its prefix: then it stands
  * behind that one, and so below the policies of SAs.
@@ -74,17 +74,21 @@ interface Placed {
 
 function ranked(rules: readonly StandingRule[]): Placed[] {
   const placed: Placed[] = [];
+  const portions: Placed[] = [];
   const seen = new PrefixSet();
   for (const rule of rules) {
     if (seen.covers(rule.prefix)) continue;
     if (!rule.only) seen.add(rule.prefix);
-    // A host's rule that nothing covers overlaps with no earlier one; there may be thousands of these.
-    const earlier = isHost(rule.prefix) ? [] : placed.filter((p) => within(p.rule.prefix, rule.prefix));
-    const behind = earlier.filter((p) => p.priority >= Priority.block);
+    // A host's rule that nothing covers overlaps with earlier portions alone; there may be thousands of these.
+    const narrower = isHost(rule.prefix) ? [] : placed.filter((p) => within(p.rule.prefix, rule.prefix));
+    const wider = portions.filter((p) => within(rule.prefix, p.rule.prefix));
+    const behind = [...narrower, ...wider].filter((p) => p.priority >= Priority.block);
     const rank = Math.min(1 + Math.max(-1, ...behind.map((p) => p.priority - Priority.block)), rankLast);
     // What nothing earlier blocks stands above SAs too: `clear` means beside IPsec.
     const above = rule.group === 'clear' && behind.length === 0;
-    placed.push({ rule, priority: above ? Priority.bypass + 1 : Priority.block + rank });
+    const placing = { rule, priority: above ? Priority.bypass + 1 : Priority.block + rank };
+    placed.push(placing);
+    if (rule.only) portions.push(placing);
   }
   return placed;
 }

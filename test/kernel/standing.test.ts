@@ -119,6 +119,19 @@ test('a host that an earlier rule blocks has no part in the exceptions of a wide
   expect(fate(rules, '10.1.2.4', ssh)).toBe('clear');
 });
 
+test('a portion that stands behind an open prefix still comes before what is blocked within its own', () => {
+  const rules = [
+    rule('10.0.0.0/24', 'open'),
+    portion('10.0.0.0/8', 22, 'here'),
+    rule('10.1.1.0/24', 'private'),
+    rule('10.1.2.3', 'private'),
+  ];
+  for (const to of ['10.1.1.0', '10.1.2.3']) {
+    expect(fate(rules, to, { sourcePort: 22, destinationPort: 22 })).toBe('clear');
+    expect(fate(rules, to, { sourcePort: 80, destinationPort: 22 })).toBe('drop');
+  }
+});
+
 test('in any list with portions, the policies do with any packet what the first rule about it says', () => {
   const rules = fc.array(
     fc.record({
