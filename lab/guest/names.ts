@@ -21,7 +21,7 @@ export const noIke = { v4: '198.18.3.40' } as const;
 export const blackhole = { v4: '198.18.3.41' } as const;
 
 /** How many names there are for measuring look-ups without a key: p1.libreswan.org, u1.unsigned.org, … */
-export const freshNames = 420;
+export const freshNames = 280;
 /**
  * The server's addresses for measuring handshakes, each with names of its own: k1.libreswan.org with libreswan's RSA
  * key, j1.libreswan.org with oe's Ed25519 key, …

@@ -78,17 +78,22 @@ export function encodeState(w: Writer, state: EspState, directions: boolean): vo
   if (directions) encodeDirection(w, state.direction);
 }
 
-function encodeEncapsulation(w: Writer, state: EspState): void {
-  const { encapsulation, direction, keepaliveSeconds } = state;
-  if (!encapsulation) return;
+/** ESP in UDP between these ports (RFC 3948). */
+export function encodeUdpEncapsulation(w: Writer, ports: NonNullable<EspState['encapsulation']>): void {
   encodeAttribute(w, Attr.ENCAP, (a) => {
     a.u16le(ENCAP_ESPINUDP);
-    a.u16(encapsulation.sourcePort);
-    a.u16(encapsulation.destinationPort);
+    a.u16(ports.sourcePort);
+    a.u16(ports.destinationPort);
     a.zeros(2);
     // The original address, for correcting checksums: Linux does not look at those of what came in UDP.
     encodeAddress(a, undefined);
   });
+}
+
+function encodeEncapsulation(w: Writer, state: EspState): void {
+  const { encapsulation, direction, keepaliveSeconds } = state;
+  if (!encapsulation) return;
+  encodeUdpEncapsulation(w, encapsulation);
   // Otherwise each packet from elsewhere is told until the ports are changed.
   if (direction === 'in') encodeU32(w, Attr.MTIMER_THRESH, MAPPING_TOLD_SECONDS);
   else if (keepaliveSeconds !== undefined) encodeU32(w, Attr.NAT_KEEPALIVE_INTERVAL, keepaliveSeconds);

@@ -4,9 +4,9 @@ import { Reader as OctetReader } from '../../wire/reader.ts';
 import type { Writer } from '../../wire/writer.ts';
 import type { Encapsulation, Mode, Policy, PolicyId, StateId } from '../port.ts';
 import { decodeAttributes, encodeAttribute } from './netlink.ts';
-import { Attr, ENCAP_ESPINUDP, IPPROTO_ESP, SadAttr } from './numbers.ts';
+import { Attr, IPPROTO_ESP, SadAttr } from './numbers.ts';
 import { decodePolicyInfo, encodePolicyId, reported } from './policy.ts';
-import { decodeStateId, encodeStateId } from './state.ts';
+import { decodeStateId, encodeStateId, encodeUdpEncapsulation } from './state.ts';
 import { decodeUse, encodeAddress, familyOf } from './structs.ts';
 
 /** Messages about what stands already: its sequence numbers, its addresses, how much there is of it, its end. */
@@ -117,13 +117,7 @@ export function encodeMigrate(w: Writer, migration: Migration): void {
     a.u16le(familyOf(to.destination));
   });
   if (!encapsulation) return;
-  encodeAttribute(w, Attr.ENCAP, (a) => {
-    a.u16le(ENCAP_ESPINUDP);
-    a.u16(encapsulation.sourcePort);
-    a.u16(encapsulation.destinationPort);
-    a.zeros(2);
-    encodeAddress(a, undefined);
-  });
+  encodeUdpEncapsulation(w, encapsulation);
 }
 
 /** Body of XFRM_MSG_FLUSHSA: every state of ESP, whoever's it is. XFRM_MSG_FLUSHPOLICY has no body. */
